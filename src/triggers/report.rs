@@ -219,7 +219,6 @@ impl Observer for Report {
                 sentence,
                 label,
                 person,
-                ..
             } => self.page_failed(sentence, label, person),
             Event::Paused(pause) => _ = self.figures.waited.inc_by(pause.as_secs_f64()),
             Event::Persisting(sentence) => self.log.critical(sentence),

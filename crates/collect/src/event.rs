@@ -90,8 +90,6 @@ pub enum Event<'a> {
         sentence: &'a str,
         /// A word for metrics labels.
         label: &'static str,
-        /// When it is asked for again.
-        pause: Duration,
         /// Whether a person must act.
         person: bool,
     },

@@ -141,7 +141,6 @@ pub(crate) enum Asking {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FailureVerdict {
-    pub(crate) pause: Duration,
     /// Whether now is the time to call for help.
     pub(crate) call: bool,
     /// Whether its page has failed again and again while others were answered.
@@ -278,7 +277,7 @@ impl ServiceHealth {
             _ => self.silent = 0,
         }
         let (stubborn, is_lasting) = self.persists(reader);
-        let own = match class {
+        match class {
             ErrorClass::Transient { after } => self.own_pause(reader, after, now, stubborn),
             // Of a window the reader makes something else; a question for the time comes again.
             ErrorClass::Unreadable | ErrorClass::Narrow | ErrorClass::OutOfReach { .. } => {
@@ -286,12 +285,14 @@ impl ServiceHealth {
             }
             ErrorClass::Outage if stubborn => self.own_pause(reader, None, now, true),
             ErrorClass::Outage if self.silent <= QUICK && self.gate.is_none() => {
-                self.pause(reader, now, false, |one| one.quick.next_pause(None))
+                self.pause(reader, now, false, |one| one.quick.next_pause(None));
             }
-            ErrorClass::Person => self.pause(reader, now, true, |one| one.slow.next_pause(None)),
-            _ => Duration::ZERO,
-        };
-        let all = match class {
+            ErrorClass::Person => {
+                self.pause(reader, now, true, |one| one.slow.next_pause(None));
+            }
+            _ => {}
+        }
+        match class {
             ErrorClass::Outage if self.silent > QUICK || self.gate.is_some() => self.outage(now),
             ErrorClass::Throttled { after } => self.throttled(after, now),
             ErrorClass::Refused { heals } => {
@@ -301,12 +302,11 @@ impl ServiceHealth {
                 };
                 let pause = self.under_way(Kind::Refused, now);
                 let pause = pause.unwrap_or_else(|| self.slow.next_pause(None));
-                self.shut(Kind::Refused, pause, now)
+                self.shut(Kind::Refused, pause, now);
             }
-            _ => Duration::ZERO,
-        };
+            _ => {}
+        }
         FailureVerdict {
-            pause: own.max(all),
             call: self.is_time_to_call(now),
             is_stubborn: stubborn,
             is_lasting,

@@ -111,7 +111,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let person = error.class.needs_a_person();
         let sentence = error.sentence.clone();
         self.orders_are_in(Some(Trouble { sentence, person }));
-        self.tell_failed(&error.sentence, error.label, verdict.pause, person);
+        self.tell_failed(&error.sentence, error.label, person);
         if verdict.call {
             self.tell(Event::Persisting(&error.sentence));
         }
@@ -145,17 +145,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.send(read.draft).await
     }
 
-    pub(super) fn tell_failed(
-        &self,
-        sentence: &str,
-        label: &'static str,
-        pause: Duration,
-        person: bool,
-    ) {
+    pub(super) fn tell_failed(&self, sentence: &str, label: &'static str, person: bool) {
         self.tell(Event::PageFailed {
             sentence,
             label,
-            pause,
             person,
         });
     }
@@ -167,14 +160,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.rest(read, sentence).await;
         }
         self.schedule.narrow(read.window);
-        let pause = self
-            .service
+        self.service
             .window_failed(read.reader, narrowest, Instant::now());
         if !narrowest {
             return self.narrowed(read, sentence).await;
         }
         self.pending.abandon(read.id);
-        self.tell_failed(sentence, "paging", pause, true);
+        self.tell_failed(sentence, "paging", true);
         self.send(read.draft).await
     }
 }

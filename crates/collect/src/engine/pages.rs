@@ -51,12 +51,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     && read.link.is_some()
                     && self.goes_by_time(&mut read, &error.sentence) =>
             {
-                self.tell_failed(&error.sentence, error.label, Duration::ZERO, false);
+                self.tell_failed(&error.sentence, error.label, false);
                 self.resume_later(read);
                 Ok(())
             }
             Err(error) if error.class == ErrorClass::Narrow => {
-                self.tell_failed(&error.sentence, error.label, Duration::ZERO, false);
+                self.tell_failed(&error.sentence, error.label, false);
                 Box::pin(self.cut(read, &error.sentence)).await
             }
             Err(error) if let ErrorClass::OutOfReach { days } = error.class => {

@@ -275,7 +275,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         self.service.hold(read.reader, SOON, now);
-        self.tell_failed(&error.sentence, error.label, SOON, false);
+        self.tell_failed(&error.sentence, error.label, false);
         match judgement {
             Some(Judgement::Begun(window)) => self.tell(Event::Refused(window)),
             Some(Judgement::Lost(loss)) => {

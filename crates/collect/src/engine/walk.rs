@@ -172,7 +172,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // Another answer of which nothing can be read shows no more than this one.
         let is_first = read.link.is_none() && page.is_none();
         if may_rest && is_first && self.schedule.has_rested(read.window) {
-            self.tell_failed(sentence, "unreadable", Duration::ZERO, false);
+            self.tell_failed(sentence, "unreadable", false);
             return self.rest(read, sentence).await;
         }
         let whole_pages = self.parking.whole_pages;
@@ -223,7 +223,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         if may_rest && !can_narrow && others_are_whole {
             // It may stay like this for ever, and must not take the place of others.
-            self.tell_failed(sentence, "unreadable", Duration::ZERO, false);
+            self.tell_failed(sentence, "unreadable", false);
             return self.rest(read, sentence).await;
         }
         self.ask_later(read, long_pause(), sentence).await
@@ -245,13 +245,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.parking.has_place() {
             self.send_rest(&mut read).await?;
             self.parking.park(read, pause);
-            self.tell_failed(sentence, "unreadable", pause, false);
+            self.tell_failed(sentence, "unreadable", false);
             return Ok(());
         }
         // All pages come like this: it is as if there were no answer.
         let retry = ErrorClass::Transient { after: None };
-        let verdict = self.service.failed(read.reader, retry, Instant::now());
-        self.tell_failed(sentence, "unreadable", verdict.pause, false);
+        self.service.failed(read.reader, retry, Instant::now());
+        self.tell_failed(sentence, "unreadable", false);
         self.resume(read, Duration::ZERO);
         Ok(())
     }

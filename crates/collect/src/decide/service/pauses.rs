@@ -31,9 +31,9 @@ impl ServiceHealth {
         after: Option<Duration>,
         now: Instant,
         is_firm: bool,
-    ) -> Duration {
+    ) {
         let is_firm = is_firm || after.is_some();
-        self.pause(reader, now, is_firm, |one| one.own.next_pause(after))
+        self.pause(reader, now, is_firm, |one| one.own.next_pause(after));
     }
 
     /// Counts a failure of a reader: whether its page has failed again and again while others were answered,
@@ -63,25 +63,20 @@ impl ServiceHealth {
         drawn(RESTS.0, RESTS.1).saturating_mul(more.saturating_add(1))
     }
 
-    pub(super) fn outage(&mut self, now: Instant) -> Duration {
-        // A pause of another kind goes on.
-        if let Some(gate) = self.gate.filter(|gate| gate.kind != Kind::Outage)
-            && gate.until > now
-        {
-            return gate.until - now;
-        }
-        if let Some(left) = self.under_way(Kind::Outage, now) {
-            return left;
+    pub(super) fn outage(&mut self, now: Instant) {
+        // A pause goes on, also one of another kind.
+        if self.gate.is_some_and(|gate| gate.until > now) {
+            return;
         }
         let (least, most) = if self.answers_lately(now) {
             SINGLE
         } else {
             PROBING
         };
-        self.shut(Kind::Outage, drawn(least, most), now)
+        self.shut(Kind::Outage, drawn(least, most), now);
     }
 
-    pub(super) fn throttled(&mut self, after: Option<Duration>, now: Instant) -> Duration {
+    pub(super) fn throttled(&mut self, after: Option<Duration>, now: Instant) {
         if let Some(after) = after {
             let until = now + after;
             self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
@@ -89,7 +84,7 @@ impl ServiceHealth {
         // What had been sent before the pause does not make it grow.
         let pause = self.under_way(Kind::Throttled, now);
         let pause = pause.unwrap_or_else(|| self.throttled.next_pause(after));
-        self.shut(Kind::Throttled, pause, now)
+        self.shut(Kind::Throttled, pause, now);
     }
 
     /// How long a pause of all readers for this reason still lasts.
@@ -98,9 +93,8 @@ impl ServiceHealth {
         (gate.until > now).then(|| gate.until - now)
     }
 
-    pub(super) fn shut(&mut self, kind: Kind, pause: Duration, now: Instant) -> Duration {
+    pub(super) fn shut(&mut self, kind: Kind, pause: Duration, now: Instant) {
         let until = now + pause;
         self.gate = Some(Gate { until, kind });
-        pause
     }
 }

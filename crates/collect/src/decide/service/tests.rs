@@ -38,8 +38,10 @@ impl World {
         self.service.answered(reader, self.now, false)
     }
 
+    /// How long a reader pauses after a failure.
     fn failed(&mut self, reader: usize, class: ErrorClass) -> Duration {
-        self.service.failed(reader, class, self.now).pause
+        self.service.failed(reader, class, self.now);
+        self.held(reader)
     }
 
     /// Whether a failure so much later calls for help.
