@@ -44,6 +44,7 @@ impl Details {
                 headers: exchange.headers.clone(),
                 limits: DETAILS_LIMITS,
                 proves_passwords: false,
+                may_be_unknown: true,
                 ..Exchange::new(
                     exchange.http.clone(),
                     exchange.clock.clone(),
@@ -85,9 +86,12 @@ impl Details {
         let status = answer.response.status();
         if status != StatusCode::OK {
             let refusal = self.exchange.refusal(&answer, None);
-            // It knows no such message or recipient, and tells it of others.
-            if status == StatusCode::NOT_FOUND && refusal.is_own() {
-                return Ok(None);
+            if status == StatusCode::NOT_FOUND {
+                // It knows no such message or recipient, and tells it of others.
+                if refusal.is_own() {
+                    return Ok(None);
+                }
+                self.exchange.leave_connection(&answer.url);
             }
             let setting = match self.limiter {
                 Some(_) => "graph_url",

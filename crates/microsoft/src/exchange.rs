@@ -64,6 +64,8 @@ pub struct Exchange {
     pub(super) limits: Limits,
     /// Whether an answer says that a password is right, or wrong.
     pub(super) proves_passwords: bool,
+    /// Whether it asks for what the service may not know: a 404 may be its answer then.
+    pub(super) may_be_unknown: bool,
 }
 
 /// An answer, and what was sent for it.
@@ -98,6 +100,7 @@ impl Exchange {
             requests: Requests::default(),
             limits: PAGE_LIMITS,
             proves_passwords: true,
+            may_be_unknown: false,
         }
     }
 
@@ -162,7 +165,7 @@ impl Exchange {
 
     /// The next request goes over a new connection: behind one name stand many machines, and an ill one answers
     /// as it does for as long as it is asked over this one.
-    fn leave_connection(&self, url: &Url) {
+    pub(super) fn leave_connection(&self, url: &Url) {
         if let Ok(server) = url.as_str().parse() {
             self.http.renew(&server);
         }
@@ -189,11 +192,14 @@ impl Exchange {
         let (response, url) = redirect::send(&self.http, request, url.clone(), self.limits)
             .await
             .map_err(Error::NoAnswer)?;
-        // Who has too many requests is not to get new connections besides.
-        if !matches!(
-            response.status(),
-            StatusCode::OK | StatusCode::TOO_MANY_REQUESTS
-        ) {
+        let stays = match response.status() {
+            // Who has too many requests is not to get new connections besides.
+            StatusCode::OK | StatusCode::TOO_MANY_REQUESTS => true,
+            // Whether the service has written it is not known yet.
+            StatusCode::NOT_FOUND => self.may_be_unknown,
+            _ => false,
+        };
+        if !stays {
             self.leave_connection(&url);
         }
         if self.proves_passwords {

@@ -141,11 +141,13 @@ async fn a_message_that_the_service_does_not_know_has_no_details() {
     fake.answer_with(404, &[("request-id", "1")], body);
     let told = details.ask("7", "ada@b.test", None).await.unwrap();
     assert_eq!(told, None);
+    assert_eq!(fake.renewals(), 0, "pages go over the same connections");
     // What stands between may have written these.
-    for id in ["", " "] {
+    for (before, id) in ["", " "].into_iter().enumerate() {
         fake.answer_with(404, &[("request-id", id)], body);
         let error = details.ask("7", "ada@b.test", None).await.unwrap_err();
         assert_eq!(error.label(), "404");
+        assert_eq!(fake.renewals(), before + 1);
     }
 }
 
