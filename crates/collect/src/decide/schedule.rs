@@ -344,7 +344,7 @@ impl Schedule {
     /// A window was read to its end: learns how long others may be.
     pub fn learn(&mut self, lane: Lane, window: Window, rows: u64) {
         let longest = self.settings.limits.longest_window;
-        self.narrowing.of(lane).widen(longest);
+        self.narrowing.of(lane).widen(window.span(), longest);
         if lane.is_past() {
             self.width.learn(window, rows);
         }

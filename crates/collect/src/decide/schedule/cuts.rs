@@ -24,18 +24,19 @@ impl Schedule {
     }
 
     /// A window fails while others are answered, which a narrower one may cure: it is given back, and
-    /// until narrower ones succeed, those of its kind are half as wide. At the live edge the past in
+    /// until narrower ones have succeeded, those of its kind are half as wide. At the live edge the past in
     /// front of it is left away first.
     pub fn relieve(&mut self, lane: Lane, window: Window) {
         let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
         if lane != Lane::Live {
             self.narrow(window);
-            self.narrowing.of(lane).most = Some(half);
+            self.narrowing.of(lane).fail(window.span(), half);
             return;
         }
         self.release(window);
         let alone = self.newest_alone(window);
-        self.narrowing.live.most = Some(alone.unwrap_or(half));
+        let most = alone.unwrap_or(half);
+        self.narrowing.live.fail(window.span(), most);
         // The newest rows do not wait.
         self.tick = None;
     }
@@ -44,7 +45,7 @@ impl Schedule {
     pub fn let_go_of_the_past(&mut self, window: Window) {
         self.release(window);
         if let Some(alone) = self.newest_alone(window) {
-            self.narrowing.live.most = Some(alone);
+            self.narrowing.live.fail(window.span(), alone);
         }
         self.tick = None;
     }
