@@ -9,17 +9,33 @@ use std::time::Duration;
 
 use base::clock::Reading;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 /// Two refusals closer to one another are one.
 const APART: Duration = Duration::from_secs(120);
 
+/// What an earlier process was told counts for so long.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
 #[derive(Debug, Default)]
 pub(super) struct Change {
     first: Option<Reading>,
     last: Option<(Reading, String)>,
+    /// Whether an earlier process was refused twice, minutes apart.
+    were_apart: bool,
     /// When Microsoft Graph was asked last without an answer.
     tried: Option<Instant>,
+}
+
+/// That the Reporting Web Service has said that it has ended, without a whole page since: what the next
+/// process goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeptRefusal {
+    /// When it said so first, by the local clock.
+    first: DateTime<Utc>,
+    /// Whether it has said so again minutes later.
+    are_apart: bool,
 }
 
 /// What has proven that the Reporting Web Service has ended.
@@ -31,6 +47,32 @@ pub(super) struct EndEvidence {
 }
 
 impl Change {
+    /// Goes on where an earlier process was. Nobody knows for certain how long that is ago: what it was told
+    /// counts as told just now, and proves nothing before the service says it again.
+    pub(super) fn restored(before: KeptRefusal, now: Reading) -> Self {
+        let age = (now.wall - before.first).to_std();
+        if !age.is_ok_and(|age| age <= KEPT) {
+            return Self::default();
+        }
+        let first = Reading {
+            wall: before.first,
+            instant: now.instant,
+        };
+        Self {
+            first: Some(first),
+            were_apart: before.are_apart,
+            ..Self::default()
+        }
+    }
+
+    /// What the next process is to know.
+    pub(super) fn kept(&self) -> Option<KeptRefusal> {
+        Some(KeptRefusal {
+            first: self.first?.wall,
+            are_apart: self.are_apart(),
+        })
+    }
+
     /// The Reporting Web Service has answered with a whole page: it has not ended.
     pub(super) fn answered(&mut self) {
         *self = Self::default();
@@ -57,11 +99,18 @@ impl Change {
     /// What there is of evidence; none while it is not enough.
     pub(super) fn evidence(&self) -> Option<EndEvidence> {
         let (first, (last, said)) = (self.first?, self.last.as_ref()?);
-        let apart = last.instant.saturating_duration_since(first.instant);
-        (apart >= APART).then(|| EndEvidence {
+        self.are_apart().then(|| EndEvidence {
             refusals: [first.wall, last.wall],
             said: said.clone(),
         })
+    }
+
+    fn are_apart(&self) -> bool {
+        let both = self.first.zip(self.last.as_ref());
+        self.were_apart
+            || both.is_some_and(|(first, (last, _))| {
+                last.instant.saturating_duration_since(first.instant) >= APART
+            })
     }
 }
 
@@ -99,6 +148,43 @@ mod tests {
         assert!(change.wants_graph());
         change.answered();
         assert!(!change.wants_graph() && change.evidence().is_none());
+    }
+
+    #[test]
+    fn a_restart_goes_on_with_what_was_refused_and_believes_nothing_sooner() {
+        let start = Instant::now();
+        let wall = |second| DateTime::from_timestamp(1_795_000_000 + second, 0).unwrap();
+        // The processes begin at these seconds, and the monotonic clock with each of them.
+        let at = |began: i64, second: i64| Reading {
+            wall: wall(second),
+            instant: start + Duration::from_secs((second - began).unsigned_abs()),
+        };
+        let mut change = Change::default();
+        assert_eq!(change.kept(), None);
+        change.refused(at(0, 0), "gone");
+        change.refused(at(0, 60), "gone");
+        let mut change = Change::restored(change.kept().unwrap(), at(600, 600));
+        assert!(!change.wants_graph(), "nothing was said since");
+        change.refused(at(600, 719), "gone");
+        assert!(!change.wants_graph(), "the wall clock alone tells more");
+        change.refused(at(600, 720), "gone");
+        assert!(change.wants_graph());
+        let kept = change.kept().unwrap();
+        let mut change = Change::restored(kept, at(2000, 2000));
+        assert_eq!(change.kept(), Some(kept));
+        assert!(!change.wants_graph(), "nothing was said since");
+        change.refused(at(2000, 2001), "gone for good");
+        assert!(change.wants_graph());
+        let evidence = change.evidence().unwrap();
+        assert_eq!(evidence.refusals, [wall(0), wall(2001)]);
+        assert_eq!(evidence.said, "gone for good");
+        change.answered();
+        assert_eq!((change.kept(), change.evidence()), (None, None));
+        // It is too long ago, or lies in the future by a clock that was set.
+        for second in [-1, 24 * 3600 + 1] {
+            let change = Change::restored(kept, at(second, second));
+            assert_eq!(change.kept(), None, "{second}");
+        }
     }
 
     #[test]

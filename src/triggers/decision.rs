@@ -1,12 +1,9 @@
 //! Which of two services of one tenant is read. What is kept of a change to Microsoft Graph, and of a refused
 //! password, each with the settings that it was decided under.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::{Arc, Mutex};
 
-use base::Secret;
+use base::{Secret, lock};
 use chrono::{DateTime, Utc};
 use collect::letters::fingerprint;
 use microsoft::PasswordGuard;
@@ -15,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    change::EndEvidence,
+    change::{EndEvidence, KeptRefusal},
     formats::{VERSION, read},
     tenant::Origin,
 };
@@ -136,6 +133,9 @@ struct RefusedPassword {
     password: String,
     /// Milliseconds since 1970.
     refused: Vec<i64>,
+    /// Which service takes no passwords is found out over restarts, too: a refused one is tried seldom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<KeptRefusal>,
 }
 
 /// Keeps it over a restart when a name and password were refused, so that no account is locked.
@@ -147,8 +147,10 @@ pub(super) struct Passwords {
     storage: Storage,
     log: Log,
     salt: Uuid,
-    /// The number of changes that is kept.
-    kept: AtomicU64,
+    /// What an earlier process has kept of the end of the Reporting Web Service.
+    pub(super) before: Option<KeptRefusal>,
+    /// What is kept: the number of changes, and the same of this process.
+    kept: Mutex<(u64, Option<KeptRefusal>)>,
 }
 
 impl Passwords {
@@ -165,12 +167,14 @@ impl Passwords {
             refused.settings == terms.0 && refused.password == bits(refused.salt, &password)
         });
         let salt = refused.as_ref().map(|refused| refused.salt);
+        let before = refused.as_ref().and_then(|refused| refused.end);
         if let Some(refused) = refused {
             let at = refused.refused.into_iter();
             guard.restore(at.filter_map(DateTime::from_timestamp_millis));
         }
         Ok(Self {
-            kept: AtomicU64::new(guard.changes()),
+            kept: Mutex::new((guard.changes(), before)),
+            before,
             guard,
             terms,
             password,
@@ -180,9 +184,10 @@ impl Passwords {
         })
     }
 
-    pub(super) async fn keep(&self) {
-        let changes = self.guard.changes();
-        if self.kept.load(Relaxed) == changes {
+    /// Keeps what was refused, and what there is of the `end` of the Reporting Web Service.
+    pub(super) async fn keep(&self, end: Option<KeptRefusal>) {
+        let found = (self.guard.changes(), end);
+        if *lock(&self.kept) == found {
             return;
         }
         let refused = self.guard.refused();
@@ -192,13 +197,14 @@ impl Passwords {
             salt: self.salt,
             password: bits(self.salt, &self.password),
             refused: refused.iter().map(DateTime::timestamp_millis).collect(),
+            end,
         };
         let Ok(text) = serde_json::to_vec(&refused) else {
             return;
         };
         match self.storage.write(SIGN_IN_FILE, text).await {
             // Not before: what a full disk or a stop has kept from the file is written with the next answer.
-            Ok(()) => self.kept.store(changes, Relaxed),
+            Ok(()) => *lock(&self.kept) = found,
             Err(error) => self.log.exception(
                 "It cannot be kept when the password was refused, so that a restart tries it at once",
                 &error,
@@ -215,7 +221,10 @@ pub(super) fn bits(salt: Uuid, password: &Secret) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{io, sync::atomic::AtomicBool};
+    use std::{
+        io,
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+    };
 
     use async_trait::async_trait;
     use base::{Clock, Store};
@@ -223,6 +232,7 @@ mod tests {
     use sekoia::{Console, MemoryBackend};
 
     use super::*;
+    use crate::triggers::change::Change;
 
     /// A disk that is full at first.
     #[derive(Debug, Default)]
@@ -282,7 +292,7 @@ mod tests {
         let storage = Storage::new(MemoryBackend::default());
         let terms = DecidedUnder::of(&["svc@corp.test", "corp.test"]);
         let (guard, passwords) = kept_under(&storage, &terms, "hunter2").await;
-        passwords.keep().await;
+        passwords.keep(None).await;
         assert_eq!(
             storage.read(SIGN_IN_FILE).await.unwrap(),
             None,
@@ -290,7 +300,7 @@ mod tests {
         );
         let now = Clock::system().now();
         guard.restore([now, now]);
-        passwords.keep().await;
+        passwords.keep(None).await;
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 2);
         let others = DecidedUnder::of(&["svc@corp.testcorp.test"]);
         assert_eq!(refused_under(&storage, &others, "hunter2").await, 0);
@@ -315,7 +325,7 @@ mod tests {
             let (guard, again) = kept_under(&storage, &terms, "hunter2").await;
             for _ in 0..2 {
                 guard.restore([now]);
-                again.keep().await;
+                again.keep(None).await;
                 assert_eq!(hashed().await, before);
             }
         }
@@ -329,10 +339,30 @@ mod tests {
         let terms = DecidedUnder::of(&["svc@corp.test", "corp.test"]);
         let (guard, passwords) = kept_under(&storage, &terms, "hunter2").await;
         guard.restore([Clock::system().now()]);
-        passwords.keep().await;
+        passwords.keep(None).await;
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 0);
-        passwords.keep().await;
+        passwords.keep(None).await;
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_the_end_is_kept_with_the_password() {
+        let storage = Storage::new(MemoryBackend::default());
+        let terms = DecidedUnder::of(&["svc@corp.test", "corp.test"]);
+        let kept = async |terms: &DecidedUnder| kept_under(&storage, terms, "hunter2").await.1;
+        let passwords = kept(&terms).await;
+        assert_eq!(passwords.before, None);
+        let mut change = Change::default();
+        change.refused(Clock::system().reading(), "gone");
+        let end = change.kept();
+        passwords.keep(end).await;
+        assert!(end.is_some());
+        assert_eq!(kept(&terms).await.before, end);
+        let others = DecidedUnder::of(&["svc@corp.test", "other.test"]);
+        assert_eq!(kept(&others).await.before, None);
+        // A page has come, although no password was refused that would be forgotten by it.
+        kept(&terms).await.keep(None).await;
+        assert_eq!(kept(&terms).await.before, None);
     }
 
     #[tokio::test]

@@ -95,10 +95,16 @@ impl Services {
             }
             None => {}
         }
+        let may_change = parts.choice == Choice::Auto && parts.graph.is_some() && !is_graph;
+        let before = parts.passwords.as_ref().filter(|_| may_change);
+        let change = before.and_then(|passwords| passwords.before).map(|before| {
+            let now = context.clock.reading();
+            Change::restored(before, now)
+        });
         Ok(Self {
             parts,
             is_graph: AtomicBool::new(is_graph),
-            change: Mutex::default(),
+            change: Mutex::new(change.unwrap_or_default()),
             changing: tokio::sync::Mutex::default(),
             storage,
             log,
@@ -236,10 +242,11 @@ impl Services {
         }))
     }
 
-    /// Keeps that a password was refused or accepted.
+    /// Keeps that a password was refused or accepted, and what there is of evidence.
     async fn remember(&self) {
         if let Some(passwords) = &self.parts.passwords {
-            passwords.keep().await;
+            let end = self.change().kept().filter(|_| self.graph().is_none());
+            passwords.keep(end).await;
         }
     }
 }

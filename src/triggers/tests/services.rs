@@ -340,6 +340,27 @@ fn is_seldom(refused: &[DateTime<Utc>], start: DateTime<Utc>) {
     }
 }
 
+/// From the third refusal on, two of the service that ends and a sign-in to Graph take more than half an hour.
+#[test]
+fn the_change_is_made_over_restarts_that_come_every_half_hour() {
+    let traffic = Traffic {
+        backlog: Backlog::rows(TimeDelta::hours(2), 50),
+        ..Traffic::default()
+    };
+    let mut scenario = scenario(traffic, json!({}), json!({ "start_time": 3 }));
+    let ends = json!({ "report": { "basic_sign_in": false } });
+    scenario.timeline = vec![turn(0, ends)];
+    let site = Site::new(ACCOUNT, &scenario);
+    // The three quick tries come in as many runs.
+    for seconds in [60, 90, 150] {
+        site.live(life(seconds, Ending::Kill, 0));
+    }
+    for _ in 0..8 {
+        site.live(life(1770, Ending::Kill, 0));
+    }
+    assert_eq!(site.said(CHANGED), 1, "{}", site.output());
+}
+
 /// One that is seen to be another than the refused one: of 256, one looks the same.
 fn another_password(site: &Site) -> String {
     let kept = site.file("sign_in.json").unwrap();
