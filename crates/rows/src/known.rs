@@ -18,6 +18,9 @@ use crate::{Message, RowKey, Window};
 /// an hour at a time.
 const HOUR_SECONDS: i64 = 3600;
 
+/// The last second of an hour.
+const LAST_SECOND: i64 = HOUR_SECONDS - 1;
+
 /// Rows that may lie in the tables of hours that are not at hand, where each costs twice as much.
 const LOOSE: usize = if cfg!(test) { 20 } else { 20_000 };
 
@@ -70,6 +73,8 @@ pub struct KnownRows {
     under_way: UnderWay,
     /// Whether rows may be filed under another hour than theirs.
     looks_everywhere: bool,
+    /// Whether rows on their way have been filed under the hour beside theirs, too.
+    are_beside: bool,
     /// Rows that have arrived under another hour than theirs, and are filed under theirs, too.
     adopted: Vec<KeyRef>,
 }
@@ -202,10 +207,13 @@ impl KnownRows {
             }
         };
         let found = match found {
-            Found::Nothing | Found::Message
-                if received.is_some() && (self.looks_everywhere || self.hours.have_aside()) =>
-            {
-                self.elsewhere(key_ref).unwrap_or(found)
+            Found::Nothing | Found::Message if let Some(received) = received => {
+                let beside = hour_beside(received);
+                if beside.is_some() || self.looks_everywhere || self.hours.have_aside() {
+                    self.elsewhere(key_ref, beside).unwrap_or(found)
+                } else {
+                    found
+                }
             }
             _ => found,
         };
@@ -246,7 +254,7 @@ impl KnownRows {
     /// A row on its way is in another batch than was thought.
     pub fn carry_instead(&mut self, row: KeyRef, thought: BatchId, batch: BatchId) {
         self.under_way.add(batch);
-        if self.looks_everywhere || self.hours.have_aside() {
+        if self.are_beside || self.looks_everywhere || self.hours.have_aside() {
             self.carry_elsewhere(row, thought, batch);
         }
         self.under_way.take(thought);
@@ -342,6 +350,17 @@ impl Forgotten {
     /// The keys of the rows, in any order.
     pub fn keys(&self) -> impl Iterator<Item = RowKey> {
         self.keys.iter()
+    }
+}
+
+/// The hour beside its own that a row may be filed under which was received in the first or the last second of
+/// it: the two services may round one date in two ways.
+#[inline]
+fn hour_beside(received: DateTime<Utc>) -> Option<u32> {
+    match received.timestamp().rem_euclid(HOUR_SECONDS) {
+        0 => hour(received).checked_sub(1),
+        LAST_SECOND => hour(received).checked_add(1),
+        _ => None,
     }
 }
 

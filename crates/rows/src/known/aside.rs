@@ -50,14 +50,14 @@ impl Hours {
 }
 
 impl KnownRows {
-    /// The row, when it is filed under another hour, or under none. It is under its own now, too, where it
-    /// counts.
+    /// The row, when it is filed under another hour that is looked at, as the one `beside` its own is, or under
+    /// none. It is under its own now, too, where it counts.
     #[cold]
-    pub(super) fn elsewhere(&mut self, row: KeyRef) -> Option<Found> {
+    pub(super) fn elsewhere(&mut self, row: KeyRef, beside: Option<u32>) -> Option<Found> {
         let everywhere = self.looks_everywhere;
         let found = {
             let others = self.hours.all_mut().filter(|(hour, _)| {
-                let is_looked_at = everywhere || ASIDE.contains(hour);
+                let is_looked_at = everywhere || ASIDE.contains(hour) || beside == Some(*hour);
                 is_looked_at && *hour != row.hour
             });
             let mut found = others.map(|(_, keys)| keys.find(row.key));
@@ -65,7 +65,10 @@ impl KnownRows {
         }?;
         match found {
             // It is not safe yet, and who asks next finds it under its own hour first.
-            Found::Row(Some(batch)) if self.under_way.has(batch) => self.file(row, batch),
+            Found::Row(Some(batch)) if self.under_way.has(batch) => {
+                self.file(row, batch);
+                self.are_beside |= beside.is_some();
+            }
             _ => self.adopted.push(row),
         }
         Some(found)
@@ -136,6 +139,8 @@ impl KnownRows {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::RowKeyer;
 
@@ -207,6 +212,50 @@ mod tests {
         assert_eq!(again(&mut known), DedupDecision::OnItsWay(BatchId(2)));
         known.arrived(BatchId(2));
         assert_eq!(again(&mut known), DedupDecision::Delivered);
+    }
+
+    /// The one service tells it to the millisecond, and the other to the second.
+    #[test]
+    fn a_row_whose_date_is_rounded_over_a_full_hour_is_the_same() {
+        let near = |milliseconds: i64| at(HOUR) + TimeDelta::milliseconds(milliseconds);
+        for (first, second, is_same) in [
+            (-300, 0, true),
+            (0, -1000, true),
+            (999, -1, true),
+            // Nobody rounds by as much.
+            (-300, 1000, false),
+            (0, -1001, false),
+        ] {
+            let mut known = KnownRows::default();
+            let (first, second) = (near(first), near(second));
+            let ask = |known: &mut KnownRows, received, batch| {
+                known.admit(key(1), Some(received), first, BatchId(batch))
+            };
+            let DedupDecision::New(row) = ask(&mut known, first, 1) else {
+                panic!("{first}");
+            };
+            let decision = ask(&mut known, second, 2);
+            let same = DedupDecision::OnItsWay(BatchId(1));
+            assert_eq!(decision == same, is_same, "{first} {second}");
+            if !is_same {
+                continue;
+            }
+            // It is carried on under both hours.
+            known.carry_instead(row, BatchId(1), BatchId(3));
+            known.arrived(BatchId(1));
+            let decision = ask(&mut known, second, 4);
+            assert_eq!(decision, DedupDecision::OnItsWay(BatchId(3)));
+            // One that has arrived is remembered under both.
+            let mut known = KnownRows::default();
+            _ = ask(&mut known, first, 1);
+            known.arrived(BatchId(1));
+            assert_eq!(ask(&mut known, second, 2), DedupDecision::Delivered);
+            let adopted = KeyRef {
+                hour: hour(second),
+                key: key(1),
+            };
+            assert_eq!(known.take_adopted(), [adopted]);
+        }
     }
 
     #[test]
