@@ -217,6 +217,7 @@ impl Schedule {
     pub fn adapt(&mut self, limits: &SourceLimits) {
         self.settings.limits = *limits;
         self.width = self.settings.width();
+        self.narrowing = Narrowing::default();
         self.refusals.set_retention(limits.retention);
         self.budget = Budget::of(limits.share);
     }

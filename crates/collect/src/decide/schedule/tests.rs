@@ -1050,6 +1050,18 @@ fn a_live_edge_that_fails_goes_without_the_past_and_then_in_halves() {
 }
 
 #[test]
+fn what_has_failed_at_one_source_narrows_nothing_at_another() {
+    let (mut schedule, now) = settled();
+    let tick = now + TimeDelta::seconds(60);
+    let wide = schedule.live(tick).unwrap();
+    schedule.relieve(Lane::Live, wide);
+    schedule.adapt(&LIMITS);
+    let later = tick + TimeDelta::seconds(3);
+    let again = schedule.live(later).unwrap();
+    assert!(again.span() > TimeDelta::minutes(3), "{again:?}");
+}
+
+#[test]
 fn a_backlog_that_fails_is_read_in_narrow_windows_that_grow_again() {
     let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
     let now = at(100_000);
