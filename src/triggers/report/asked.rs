@@ -69,8 +69,8 @@ impl Report {
     pub(super) fn compares_without(&self, window: Window, message: &str, sentence: &str) {
         self.log.warning(format!(
             "The message {message}, received from {window}, was asked for by its id twice for a verification, \
-             and that was no use: {sentence}. It goes by what the window shows: recipients that only the id \
-             would show count as accepted and not shown (docs/mass-mail.md)."
+             and that was no use: {sentence}. Its hour is not called proven, as nobody knows whether the \
+             window shows all recipients (docs/mass-mail.md)."
         ));
     }
 

@@ -111,7 +111,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             verification.work.changed().delivered += verdict.delivered();
         }
         if verdict.finding == Finding::Proven && verdict.reason.is_some() {
-            // Something is shown of which nobody knows where it lies.
+            // Something is shown of which nobody knows where it lies, or may not have been shown.
             verdict.finding = Finding::Unprovable;
         }
         self.judge(verdict).await

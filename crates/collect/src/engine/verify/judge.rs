@@ -59,8 +59,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                  for {lost} of them"
             )
         };
+        let hidden = || {
+            "the service did not answer for a message with very many recipients by its id, and may not have \
+             shown all rows"
+                .to_owned()
+        };
+        let doubts = [(lost > 0).then(unread), may_lack.then(hidden)];
+        let doubts: Vec<String> = doubts.into_iter().flatten().collect();
         let mut verdict = Verdict {
-            reason: (lost > 0).then(unread),
+            reason: (!doubts.is_empty()).then(|| doubts.join("; ")),
             parts,
             accepted: sums.rows(),
             shown: shown.rows(),
@@ -73,14 +80,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             difference = before_the_rule(&sums, &shown, unwanted);
         }
         let Difference::Of { first, second } = difference else {
-            verdict.finding = Finding::Many;
-            if may_lack {
+            verdict.finding = match may_lack {
                 // To send all of it again would double rows for nothing.
-                verdict.finding = Finding::Unprovable;
-                let hidden = "the service did not answer for a message with very many recipients by its id, and \
-                              may not have shown all rows";
-                verdict.reason = Some(hidden.to_owned());
-            }
+                true => Finding::Unprovable,
+                false => Finding::Many,
+            };
             return self.judge(verdict).await;
         };
         verdict.not_shown = first.len() as u64;

@@ -49,3 +49,19 @@ fn hours_of_which_a_message_is_not_answered_for_do_not_seem_to_differ() {
         assert_eq!(bench.times(), [1]);
     });
 }
+
+/// The collection has given the message up, too: what its window hides was never accepted, and both agree.
+#[test]
+fn hours_of_which_a_message_was_never_answered_for_are_not_called_proven() {
+    on_virtual_time(async {
+        let bench = Bench::new(100);
+        bench.is_mass.store(true, Ordering::Relaxed);
+        bench.hides.store(true, Ordering::Relaxed);
+        bench.lives(End::Stop, bench.collects()).await;
+        let findings = finds(&bench, 1).await;
+        assert!(!findings.contains(&Finding::Proven), "{findings:?}");
+        for verdict in verdicts(&bench, 1).await {
+            assert!(verdict.reason.unwrap().contains("by its id"));
+        }
+    });
+}
