@@ -146,6 +146,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether it is not proven although what was missing is delivered now: of other rows nobody knows.
+    pub fn is_in_doubt(&self) -> bool {
+        self.finding == Finding::Delivered && self.reason.is_some()
+    }
+
     /// How many of the rows that were missing are delivered now.
     pub fn delivered(&self) -> u64 {
         (self.missing.len() as u64).saturating_sub(self.refused)

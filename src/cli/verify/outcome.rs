@@ -44,7 +44,10 @@ pub(super) fn came_out(
     };
     if outcome != OrderOutcome::Done {
         (outcome.exit_code(), outcome.word())
-    } else if lost > 0 || has(&[Finding::Many, Finding::Gone, Finding::Unprovable]) {
+    } else if lost > 0
+        || has(&[Finding::Many, Finding::Gone, Finding::Unprovable])
+        || verdicts.iter().any(Verdict::is_in_doubt)
+    {
         (UNPROVEN, "unproven")
     } else if has(&[Finding::Delivered]) {
         (DELIVERED, "delivered")
@@ -345,6 +348,18 @@ pub(super) mod tests {
             let line = format!("\n   {code}  ");
             assert!(exit_codes().contains(&line), "{code}");
         }
+    }
+
+    /// That some rows are delivered now says nothing of those that nobody can read or see.
+    #[test]
+    fn an_hour_that_stays_in_doubt_is_not_proven_by_what_was_delivered() {
+        let mut healed = verdict(Finding::Delivered);
+        let code =
+            |verdict: &Verdict| came_out(OrderOutcome::Done, 0, std::slice::from_ref(verdict)).0;
+        assert_eq!(code(&healed), DELIVERED);
+        healed.reason = Some("1 row cannot be read".to_owned());
+        assert_eq!(code(&healed), UNPROVEN);
+        assert!(hour(&healed).ends_with("; 1 row cannot be read"));
     }
 
     #[test]

@@ -162,7 +162,9 @@ pub(super) fn page(
 fn answer(hours: u64, verdicts: &[Verdict]) -> String {
     let counts = outcome::counts(verdicts);
     let count = |finding| counts.get(&finding).copied().unwrap_or(0) as u64;
-    let delivered = count(Finding::Delivered);
+    let in_doubt = verdicts.iter().filter(|verdict| verdict.is_in_doubt());
+    let in_doubt = in_doubt.count() as u64;
+    let delivered = count(Finding::Delivered).saturating_sub(in_doubt);
     let proven = count(Finding::Proven) + delivered;
     let are = |count| if count == 1 { "is" } else { "are" };
     let mut text = format!("{} {} proven", counted(proven, "hour"), are(proven));
@@ -179,7 +181,7 @@ fn answer(hours: u64, verdicts: &[Verdict]) -> String {
         );
     }
     let doubtful = [Finding::Gone, Finding::Many, Finding::Unprovable].map(count);
-    let doubtful: u64 = doubtful.iter().sum();
+    let doubtful = doubtful.iter().sum::<u64>() + in_doubt;
     if doubtful > 0 {
         text += &format!("; {doubtful} {} not", are(doubtful));
     }
@@ -294,7 +296,7 @@ mod tests {
         Verdict {
             hour,
             at: start,
-            reason: Some("<its> record is gone".to_owned()),
+            reason: (finding == Finding::Unprovable).then(|| "<its> record is gone".to_owned()),
             parts: whole.into_iter().collect(),
             accepted: rows,
             shown: rows,
@@ -358,6 +360,9 @@ mod tests {
              no verdict: the verification is not finished, or what it found of them is lost."
         );
         assert_eq!(answer(1, &verdicts[..1]), "1 hour is proven.");
+        let mut healed = verdict(1, Finding::Delivered, 7);
+        healed.reason = Some("1 row cannot be read".to_owned());
+        assert_eq!(answer(1, &[healed]), "0 hours are proven; 1 is not.");
         let hour = verdicts[0].window().unwrap();
         let text = page("message_trace", hour, 9, &verdicts, hour.end()).into_string();
         for (what, rows) in [("are delivered now", 2), ("became dead letters", 1)] {
