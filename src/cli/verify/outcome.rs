@@ -156,7 +156,7 @@ pub(super) fn hour(verdict: &Verdict) -> String {
     if verdict.not_shown > 0 {
         _ = write!(
             text,
-            "; {} accepted that Microsoft does not show any more, or accepted twice",
+            "; {} accepted that Microsoft does not show any more, or a rule leaves out now, or accepted twice",
             rows_were(verdict.not_shown)
         );
     }
