@@ -259,7 +259,7 @@ pub(super) fn json(
 }
 
 const COLUMNS: &str = "hour,finding,accepted,shown,missing,vanished,not_shown,statuses_differ,late,\
-                       excluded,dead_letters,first_read,last_read,digest,message_trace_ids,reason";
+                       excluded,dead_letters,first_read,last_read,digest,message_trace_ids,reason,refused,parts";
 
 pub(super) fn csv(verdicts: &[Verdict]) -> String {
     let mut text = format!("{COLUMNS}\n");
@@ -270,6 +270,8 @@ pub(super) fn csv(verdicts: &[Verdict]) -> String {
         let ids = verdict.missing.iter();
         let ids = ids.filter_map(|row| row.message_trace_id.as_deref());
         let ids = ids.collect::<Vec<_>>().join(" ");
+        let parts = verdict.parts.iter().map(|part| part.to_string());
+        let parts = parts.collect::<Vec<_>>().join("; ");
         let notes = &verdict.notes;
         let values = [
             verdict.hour.to_rfc3339(),
@@ -288,6 +290,8 @@ pub(super) fn csv(verdicts: &[Verdict]) -> String {
             told(verdict.digest.as_ref()),
             ids,
             told(verdict.reason.as_ref()),
+            verdict.refused.to_string(),
+            parts,
         ];
         text.push_str(&values.map(|value| quoted(&value)).join(","));
         text.push('\n');
@@ -422,6 +426,28 @@ pub(super) mod tests {
         assert!(!is_plain(&in_part));
         let said = hour(&in_part);
         assert!(said.starts_with("proven: 1 row; collected from "), "{said}");
+    }
+
+    /// Else an hour of which a minute was compared looks like a whole one, and a dead letter like a delivery.
+    #[test]
+    fn a_line_of_values_tells_what_was_compared_and_what_was_refused() {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let part = |from, to| {
+            let at = |minutes| start + chrono::TimeDelta::minutes(minutes);
+            Window::new(at(from), at(to)).unwrap()
+        };
+        let verdict = Verdict {
+            hour: start,
+            parts: vec![part(0, 1), part(30, 60)],
+            refused: 2,
+            ..verdict(Finding::Delivered)
+        };
+        let text = csv(&[verdict]);
+        let line = text.lines().nth(1).unwrap();
+        let end = ",2,2027-01-15T08:00:00Z to 2027-01-15T08:01:00Z; \
+                   2027-01-15T08:30:00Z to 2027-01-15T09:00:00Z";
+        assert!(line.ends_with(end), "{line}");
+        assert_eq!(line.split(',').count(), COLUMNS.split(',').count());
     }
 
     #[test]
