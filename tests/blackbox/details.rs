@@ -69,8 +69,11 @@ fn with_details(world: &World) -> usize {
 
 /// How many rows have gone like this.
 async fn went(process: &mut Process, outcome: &str) -> usize {
-    let name = format!("symphony_module_common_details_total{{outcome=\"{outcome}\"}}");
-    process.metric(&name).await.unwrap_or(0.0) as usize
+    process.metric(&metric(outcome)).await.unwrap_or(0.0) as usize
+}
+
+fn metric(outcome: &str) -> String {
+    format!("symphony_module_common_details_total{{outcome=\"{outcome}\"}}")
 }
 
 async fn rows_carry_what_happened(trigger: Trigger, changes: Value) {
@@ -171,15 +174,15 @@ async fn refused_by_graph() {
     rows_come_without_what_is_refused(Trigger::Graph, Fault::throttled(429, Some("7"))).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_row_waits_for_a_service_that_is_slow() {
-    let world = world(Trigger::Graph, &json!({})).await;
+/// No row waits for a service that is slow.
+async fn rows_come_without_what_is_late(trigger: Trigger) {
+    let world = world(trigger, &json!({})).await;
     world
         .emulator
-        .fault(Endpoint::GraphDetails, Fault::DelayAnswer { ms: 90_000 });
+        .fault(endpoint(trigger), Fault::DelayAnswer { ms: 90_000 });
     let mut process = world.start();
     until("details are asked for", || {
-        world.count(Endpoint::GraphDetails) > 0
+        world.count(endpoint(trigger)) > 0
     })
     .await;
     let asked = tokio::time::Instant::now();
@@ -193,30 +196,67 @@ async fn no_row_waits_for_a_service_that_is_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_quota_is_kept_and_the_newest_come_first() {
-    let world = world(Trigger::Graph, &json!({"details_quota": 1})).await;
+async fn late_for_an_account() {
+    rows_come_without_what_is_late(Trigger::Account).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_for_an_app() {
+    rows_come_without_what_is_late(Trigger::Oauth).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_from_graph() {
+    rows_come_without_what_is_late(Trigger::Graph).await;
+}
+
+/// The quota is kept, and the newest come first.
+async fn the_newest_row_gets_the_only_call(trigger: Trigger) {
+    let world = World::of(trigger, 1, 0).await;
+    configure(&world, &json!({"details": ["failed"], "details_quota": 1}));
     let at = world.now() - TimeDelta::minutes(5);
-    let newest = NewRow::new(at, "newest@contoso.example").status(Status::Failed);
-    world.emulator.add_row(newest);
+    for n in 0..FAILED {
+        // All of them stand on one page.
+        let received = at + TimeDelta::milliseconds(i64::try_from(n).unwrap());
+        let row = NewRow::new(received, &format!("user{n}@contoso.example"));
+        world.emulator.add_row(row.status(Status::Failed));
+    }
     let mut process = world.start();
     world.backlog_delivered().await;
-    assert_eq!(world.count(Endpoint::GraphDetails), 1);
-    let (quota, added) = (
-        went(&mut process, "quota").await,
-        went(&mut process, "added").await,
-    );
-    assert_eq!(added, 1);
-    assert!(quota >= FAILED, "{quota}");
+    assert_eq!(world.count(endpoint(trigger)), 1);
+    let newest = format!("user{}@contoso.example", FAILED - 1);
+    for event in failed(&world) {
+        let is_newest = event.to_string().contains(&newest);
+        assert_eq!(event.get("details").is_some(), is_newest, "{event}");
+    }
+    for (outcome, rows) in [("added", 1), ("quota", FAILED - 1)] {
+        let rows = u32::try_from(rows).unwrap();
+        process.reaches(&metric(outcome), rows.into()).await;
+    }
     process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_while_rows_wait_loses_and_doubles_nothing() {
-    let world = world(Trigger::Graph, &json!({"frequency": 60})).await;
-    world.emulator.fault(Endpoint::GraphDetails, Fault::Hang);
+async fn within_the_quota_of_an_account() {
+    the_newest_row_gets_the_only_call(Trigger::Account).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_the_quota_of_an_app() {
+    the_newest_row_gets_the_only_call(Trigger::Oauth).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_the_quota_of_graph() {
+    the_newest_row_gets_the_only_call(Trigger::Graph).await;
+}
+
+async fn a_kill_while_rows_wait_loses_and_doubles_nothing(trigger: Trigger) {
+    let world = world(trigger, &json!({"frequency": 60})).await;
+    world.emulator.fault(endpoint(trigger), Fault::Hang);
     let mut process = world.start();
     until("details are asked for", || {
-        world.count(Endpoint::GraphDetails) > 0
+        world.count(endpoint(trigger)) > 0
     })
     .await;
     process.kill().await;
@@ -230,32 +270,74 @@ async fn a_kill_while_rows_wait_loses_and_doubles_nothing() {
     })
     .await;
     let failed = failed(&world);
-    let ids: std::collections::BTreeSet<_> =
-        failed.iter().map(|event| event["id"].to_string()).collect();
+    let id = |event: &Value| {
+        let id = event.get("id").or(event.get("MessageTraceId"));
+        id.unwrap().to_string()
+    };
+    let ids: std::collections::BTreeSet<_> = failed.iter().map(id).collect();
     assert_eq!(ids.len(), failed.len(), "once");
     assert_eq!(with_details(&world), failed.len());
     process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_named_where_something_is_hidden() {
-    let hidden = json!({"addresses": "hash", "hash_key": "a key that nobody else knows"});
-    let world = world(Trigger::Oauth, &hidden).await;
+async fn over_a_kill_with_an_account() {
+    a_kill_while_rows_wait_loses_and_doubles_nothing(Trigger::Account).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_kill_with_an_app() {
+    a_kill_while_rows_wait_loses_and_doubles_nothing(Trigger::Oauth).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_kill_with_graph() {
+    a_kill_while_rows_wait_loses_and_doubles_nothing(Trigger::Graph).await;
+}
+
+async fn nobody_is_named_where_something_is_hidden(trigger: Trigger, changes: Value) {
+    let mut hidden = json!({"addresses": "hash", "hash_key": "a key that nobody else knows"});
+    for (name, value) in changes.as_object().unwrap() {
+        hidden[name] = value.clone();
+    }
+    let world = world(trigger, &hidden).await;
     let mut process = world.start();
     // The ledger accepts no other member.
     world.backlog_delivered().await;
     let failed = failed(&world);
     assert!(with_details(&world) >= FAILED);
-    let names = failed
+    let steps = failed
         .iter()
-        .filter_map(|event| event["details"][0].as_object());
-    for step in names {
+        .filter_map(|event| event["details"].as_array());
+    for step in steps.flatten() {
+        let mut names = step.as_object().unwrap().keys();
         assert!(
-            step.keys()
-                .all(|name| ["event", "dateTime", "action"].contains(&&**name))
+            names.all(|name| ["event", "dateTime", "action"].contains(&&**name)),
+            "{step}"
         );
     }
     process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_names_with_an_account() {
+    nobody_is_named_where_something_is_hidden(Trigger::Account, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_names_with_an_app() {
+    nobody_is_named_where_something_is_hidden(Trigger::Oauth, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_names_with_graph() {
+    nobody_is_named_where_something_is_hidden(Trigger::Graph, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_names_in_the_form_of_the_reporting_web_service() {
+    let form = json!({"event_format": "reporting"});
+    nobody_is_named_where_something_is_hidden(Trigger::Graph, form).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
