@@ -1,10 +1,13 @@
 //! Rows that are not wanted, with every trigger.
 
 use chrono::TimeDelta;
-use emulator::{Discretion, NewRow, Status};
+use emulator::{Discretion, NewRow, Scope, Status};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::world::{Trigger, World, until};
+
+const ALL: [Trigger; 3] = [Trigger::Account, Trigger::Graph, Trigger::Oauth];
 
 /// Rows of one sender that are in the backlog of every test here.
 const NEWS: usize = 6;
@@ -168,6 +171,43 @@ async fn a_row_is_sent_once_it_has_another_status() {
     assert_eq!(process.metric(changed).await, Some(1.0));
     assert_eq!(process.metric(LATE).await, Some(0.0));
     process.stop().await;
+}
+
+/// A row that is shown only when its time was read before is left out like any other, and is none that came
+/// late when it is delivered without the rule.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_surfaces_late_is_left_out_too() {
+    join_all(ALL.map(async |trigger| {
+        let world = World::of(trigger, 1, 0).await;
+        configure(
+            &world,
+            &json!({"exclude_recipients": ["archive@contoso.example"]}),
+        );
+        let received = world.now() - TimeDelta::minutes(1);
+        let before = NewRow::new(received, "ada@contoso.example");
+        world.emulator.add_row(before);
+        let mut process = world.start();
+        world.backlog_delivered().await;
+        // From now on it is seen when that minute is read again.
+        let row = NewRow::new(received, "archive@contoso.example");
+        let trace_id = row.row.trace_id;
+        world.emulator.add_row(row);
+        process.reaches(BY_RECIPIENT, 1.0).await;
+        let times = || {
+            let emulator = &world.emulator;
+            emulator.times_delivered(trace_id, "archive@contoso.example", Status::Delivered)
+        };
+        assert_eq!(times(), 0);
+        assert_eq!(process.metric(LATE).await, Some(0.0));
+        process.stop().await;
+        configure(&world, &json!({}));
+        let mut process = world.start();
+        until("it is delivered without the rule", || times() == 1).await;
+        assert_eq!(process.metric(LATE).await, Some(0.0));
+        process.stop().await;
+        assert!(world.emulator.verdict(&Scope::default()).is_clean());
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
