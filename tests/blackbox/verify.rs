@@ -263,67 +263,73 @@ async fn one_that_is_stopped_goes_on_where_it_was_or_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_ledger_is_said_and_an_hour_that_is_sent_again_is_proven_again() {
-    let world = collected(Trigger::Account, 300).await;
-    let hour = hour(&world, 4);
-    let text = fs::read_to_string(day(&world, hour)).unwrap();
-    let number = format!("\"hour\":{},", hour.timestamp() / 3600);
-    assert!(text.contains(&number), "{text}");
-    let damaged = text.replace(&number, &number.replace("hour", "houz"));
-    fs::write(day(&world, hour), damaged).unwrap();
-    let said = verify(&world, &["--from", "-5h"]).await;
-    assert_eq!(said.code, Some(7), "{said}");
-    assert!(said.stdout.contains("is damaged where it was"), "{said}");
-    assert_eq!(doubled(&world), 0, "nothing is sent because of it");
+    for trigger in ALL {
+        let world = collected(trigger, 300).await;
+        let hour = hour(&world, 4);
+        let text = fs::read_to_string(day(&world, hour)).unwrap();
+        let number = format!("\"hour\":{},", hour.timestamp() / 3600);
+        assert!(text.contains(&number), "{text}");
+        let damaged = text.replace(&number, &number.replace("hour", "houz"));
+        fs::write(day(&world, hour), damaged).unwrap();
+        let said = verify(&world, &["--from", "-5h"]).await;
+        assert_eq!(said.code, Some(7), "{said}");
+        assert!(said.stdout.contains("is damaged where it was"), "{said}");
+        assert_eq!(doubled(&world), 0, "nothing is sent because of it");
 
-    let again = hour.format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let rows = world.emulator.rows(hour, hour + TimeDelta::hours(1)).len() as u64;
-    let said = verify(&world, &["--resend", &again]).await;
-    assert_eq!(said.code, Some(0), "{said}");
-    assert!(said.stderr.contains("come a second time"), "{said}");
-    assert!(
-        said.stdout.contains(&format!("sent again: {rows} rows")),
-        "{said}"
-    );
-    assert_eq!(doubled(&world), rows);
-    let (code, document) = verified(&world, &["--from", "-5h"]).await;
-    assert_eq!(code, Some(0), "{document:#}");
-    assert_eq!(verdict(&document, hour)["accepted"], rows);
+        let again = hour.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let rows = world.emulator.rows(hour, hour + TimeDelta::hours(1)).len() as u64;
+        let said = verify(&world, &["--resend", &again]).await;
+        assert_eq!(said.code, Some(0), "{said}");
+        assert!(said.stderr.contains("come a second time"), "{said}");
+        assert!(
+            said.stdout.contains(&format!("sent again: {rows} rows")),
+            "{said}"
+        );
+        assert_eq!(doubled(&world), rows);
+        let (code, document) = verified(&world, &["--from", "-5h"]).await;
+        assert_eq!(code, Some(0), "{document:#}");
+        assert_eq!(verdict(&document, hour)["accepted"], rows);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_forty_that_differ_are_sent_only_when_a_person_says_so() {
-    let world = collected(Trigger::Account, 300).await;
-    let hour = hour(&world, 4);
-    let before = world.emulator.rows(hour, hour + TimeDelta::hours(1)).len() as u64;
-    for number in 0..60 {
-        add_late(&world, hour, number);
+    for trigger in ALL {
+        let world = collected(trigger, 300).await;
+        let hour = hour(&world, 4);
+        let before = world.emulator.rows(hour, hour + TimeDelta::hours(1)).len() as u64;
+        for number in 0..60 {
+            add_late(&world, hour, number);
+        }
+        let said = verify(&world, &["--from", "-5h"]).await;
+        assert_eq!(said.code, Some(7), "{said}");
+        assert!(said.stdout.contains("more than 40 rows differ"), "{said}");
+        assert!(said.stdout.contains("--resend"), "{said}");
+        assert_eq!(missing(&world), 60);
+        let again = hour.format("%Y-%m-%dT%H:%MZ").to_string();
+        let said = verify(&world, &["--resend", &again]).await;
+        assert_eq!(said.code, Some(0), "{said}");
+        assert_eq!((missing(&world), doubled(&world)), (0, before));
+        let (code, document) = verified(&world, &["--from", "-5h"]).await;
+        assert_eq!(code, Some(0), "{document:#}");
     }
-    let said = verify(&world, &["--from", "-5h"]).await;
-    assert_eq!(said.code, Some(7), "{said}");
-    assert!(said.stdout.contains("more than 40 rows differ"), "{said}");
-    assert!(said.stdout.contains("--resend"), "{said}");
-    assert_eq!(missing(&world), 60);
-    let again = hour.format("%Y-%m-%dT%H:%MZ").to_string();
-    let said = verify(&world, &["--resend", &again]).await;
-    assert_eq!(said.code, Some(0), "{said}");
-    assert_eq!((missing(&world), doubled(&world)), (0, before));
-    let (code, document) = verified(&world, &["--from", "-5h"]).await;
-    assert_eq!(code, Some(0), "{document:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_from_a_backup_lacks_rows_which_come_once_more() {
-    let world = collected(Trigger::Account, 300).await;
-    let hour = hour(&world, 4);
-    let backup = fs::read(day(&world, hour)).unwrap();
-    add_late(&world, hour, 1);
-    assert_eq!(verify(&world, &["--from", "-5h"]).await.code, Some(6));
-    fs::write(day(&world, hour), backup).unwrap();
-    fs::remove_dir_all(world.data().join("known-rows")).unwrap();
-    // The row was accepted, but that is not in the ledger.
-    let said = verify(&world, &["--from", "-5h"]).await;
-    assert_eq!(said.code, Some(6), "{said}");
-    assert_eq!((missing(&world), doubled(&world)), (0, 1));
+    for trigger in ALL {
+        let world = collected(trigger, 300).await;
+        let hour = hour(&world, 4);
+        let backup = fs::read(day(&world, hour)).unwrap();
+        add_late(&world, hour, 1);
+        assert_eq!(verify(&world, &["--from", "-5h"]).await.code, Some(6));
+        fs::write(day(&world, hour), backup).unwrap();
+        fs::remove_dir_all(world.data().join("known-rows")).unwrap();
+        // The row was accepted, but that is not in the ledger.
+        let said = verify(&world, &["--from", "-5h"]).await;
+        assert_eq!(said.code, Some(6), "{said}");
+        assert_eq!((missing(&world), doubled(&world)), (0, 1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
