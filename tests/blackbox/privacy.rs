@@ -1,9 +1,10 @@
 //! What must not leave, with every trigger: neither to the intake nor into any file or log.
 
-use std::path::Path;
+use std::{io::Read as _, path::Path};
 
 use chrono::TimeDelta;
 use emulator::{Discretion, Endpoint, NewRow};
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use crate::world::{Process, Trigger, World};
@@ -58,6 +59,18 @@ pub(crate) async fn given_away(world: &World, process: &mut Process) -> String {
         all.push_str(&world.says(arguments).await.to_string());
     }
     files(&world.data(), &mut all);
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("support.tar.gz");
+    let said = world
+        .says(&["support", "--output", archive.to_str().unwrap()])
+        .await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let archive = std::fs::read(archive).unwrap();
+    let mut inside = Vec::new();
+    GzDecoder::new(archive.as_slice())
+        .read_to_end(&mut inside)
+        .unwrap();
+    all.push_str(&String::from_utf8_lossy(&inside));
     all
 }
 
@@ -137,17 +150,19 @@ async fn of_graph_in_the_form_of_the_reporting_web_service() {
 }
 
 /// Only others are hashed; switched on later, nothing is sent again.
-#[tokio::test(flavor = "multi_thread")]
-async fn switched_on_it_sends_nothing_again() {
-    let world = World::graph(40).await;
+async fn switched_on_it_sends_nothing_again(trigger: Trigger, form: Value) {
+    let world = World::of(trigger, 1, 40).await;
     world.emulator.add_row(canary(&world, 20));
-    configure(&world, &json!({}));
+    configure(&world, &form);
     let mut process = world.start();
     world.all_delivered().await;
     process.stop().await;
     let before = world.emulator.accepted_count(None);
 
     let mut settings = hiding();
+    for (name, value) in form.as_object().unwrap() {
+        settings[name] = value.clone();
+    }
     settings["addresses"] = "hash_external".into();
     settings["own_domains"] = "Contoso.example, contoso.onmicrosoft.com".into();
     configure(&world, &settings);
@@ -173,6 +188,27 @@ async fn switched_on_it_sends_nothing_again() {
         "{last}"
     );
     process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switched_on_with_an_account() {
+    switched_on_it_sends_nothing_again(Trigger::Account, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switched_on_with_an_app() {
+    switched_on_it_sends_nothing_again(Trigger::Oauth, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switched_on_with_graph() {
+    switched_on_it_sends_nothing_again(Trigger::Graph, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switched_on_in_the_form_of_the_reporting_web_service() {
+    let form = json!({"event_format": "reporting"});
+    switched_on_it_sends_nothing_again(Trigger::Graph, form).await;
 }
 
 /// Letters that were kept in clear text leave hidden: sent by the command and by the running trigger.
