@@ -1,6 +1,7 @@
 //! The rows at the intake.
 
 use maud::{Markup, PreEscaped, html};
+use serde_json::Value;
 
 use super::words;
 use crate::page::{
@@ -28,7 +29,42 @@ pub(crate) fn counts(state: &State) -> Markup {
     html! {
         b { (words::number(state.accepted)) } " accepted, "
         (format!("{:.1}", state.rate)) " a second"
+        @if let Some(told) = state.status.as_ref().and_then(treated) { "; " (told) }
     }
+}
+
+/// What the module leaves out, hides or adds, as its `status` tells; none when that is nothing.
+fn treated(status: &Value) -> Option<String> {
+    let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
+    let mut told = Vec::new();
+    let rules = status.get("excluded").and_then(Value::as_array);
+    let rows = rules.into_iter().flatten();
+    let excluded: u64 = rows.filter_map(|rule| rule.get("rows")?.as_u64()).sum();
+    if excluded > 0 {
+        told.push(format!("{} left out by rules", words::number(excluded)));
+    }
+    if let Some(fates) = status.pointer("/details/rows").and_then(Value::as_object) {
+        let all: u64 = fates.values().filter_map(Value::as_u64).sum();
+        let added = number("/details/rows/added").unwrap_or(0);
+        told.push(format!(
+            "{} with details, {} without",
+            words::number(added),
+            words::number(all.saturating_sub(added))
+        ));
+    }
+    if let Some(rows) = number("/mass mail/rows_only_by_id") {
+        told.push(format!(
+            "{} of mass mail only by its id",
+            words::number(rows)
+        ));
+    }
+    let word = |name: &str| status.pointer(&format!("/hidden/{name}"))?.as_str();
+    if let (Some(subject), Some(addresses)) = (word("subject"), word("addresses")) {
+        told.push(format!(
+            "hidden: subject `{subject}`, addresses `{addresses}`"
+        ));
+    }
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 fn look(status: &str) -> (&'static str, &'static str) {
@@ -93,5 +129,31 @@ pub(crate) fn opened(row: &Row) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_hidden_or_added_is_told_as_far_as_there_is_any() {
+        assert_eq!(treated(&json!({"verdict": "well", "gaps": {}})), None);
+        let status = json!({
+            "excluded": [
+                {"setting": "exclude_senders", "rule": 1, "rows": 4},
+                {"setting": "exclude_statuses", "rule": 2, "rows": 2},
+            ],
+            "details": {"statuses": ["failed"], "rows": {"added": 3, "late": 1, "quota": 1}},
+            "mass mail": {"messages": 1, "rows_only_by_id": 300, "given_up": 0, "windows_waiting": 0},
+            "hidden": {"subject": "drop", "addresses": "keep"},
+        });
+        assert_eq!(
+            treated(&status).unwrap(),
+            "6 left out by rules; 3 with details, 2 without; 300 of mass mail only by its id; hidden: subject \
+             `drop`, addresses `keep`"
+        );
     }
 }
