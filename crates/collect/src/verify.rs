@@ -65,7 +65,7 @@ impl RangeWork for VerifyWork {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
-    /// All rows that the source shows were accepted, or lie with the dead letters.
+    /// All rows that the source shows were accepted, or went to the dead letters.
     Proven,
     /// Some were missing, and are delivered now.
     Delivered,
@@ -119,7 +119,7 @@ pub struct Verdict {
     pub reason: Option<String>,
     /// The parts of it that were collected and compared.
     pub parts: Vec<Window>,
-    /// Rows that were accepted, or lie with the dead letters.
+    /// Rows that were accepted, or went to the dead letters.
     pub accepted: u64,
     /// Rows that the source shows.
     pub shown: u64,
@@ -146,6 +146,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether all of the hour was collected and compared.
+    pub fn is_whole(&self) -> bool {
+        self.parts.iter().copied().eq(self.window())
+    }
+
     /// Whether it is not proven although what was missing is delivered now: of other rows nobody knows.
     pub fn is_in_doubt(&self) -> bool {
         self.finding == Finding::Delivered && self.reason.is_some()

@@ -96,11 +96,10 @@ pub(super) fn title(finding: Finding) -> &'static str {
 
 /// Whether there is no more to say of an hour than its finding.
 pub(super) fn is_plain(verdict: &Verdict) -> bool {
-    let is_whole = verdict.parts.iter().copied().eq(verdict.window());
     let has_more = verdict.not_shown > 0
         || verdict.statuses_differ == Some(true)
         || verdict.notes.dead_letters > 0
-        || !is_whole;
+        || !verdict.is_whole();
     verdict.finding == Finding::Proven && !has_more || verdict.finding == Finding::Open
 }
 

@@ -105,7 +105,7 @@ pub(super) fn page(
                 table {
                     tr { th { "Rows" } th.n { "" } }
                     tr { td { "that Microsoft shows now" } td.n { (sum(|one| one.shown)) } }
-                    tr { td { "that were accepted, or lie with the dead letters" } td.n { (sum(|one| one.accepted)) } }
+                    tr { td { "that were accepted, or went to the dead letters" } td.n { (sum(|one| one.accepted)) } }
                     tr { td { "that were missing and are delivered now" } td.n { (sum(Verdict::delivered)) } }
                     tr { td { "that were missing and became dead letters" } td.n { (sum(|one| one.refused)) } }
                     tr { td { "that were missing and are not shown any more" } td.n { (sum(|one| one.vanished)) } }
@@ -172,6 +172,14 @@ fn answer(hours: u64, verdicts: &[Verdict]) -> String {
         text += &format!(
             ", {delivered} of them since rows that were missing were delivered now, or went to the dead letters"
         );
+    }
+    let in_part = verdicts.iter().filter(|verdict| {
+        let is_proven = matches!(verdict.finding, Finding::Proven | Finding::Delivered);
+        is_proven && !verdict.is_in_doubt() && !verdict.is_whole()
+    });
+    let in_part = in_part.count();
+    if in_part > 0 {
+        text += &format!(", {in_part} of them as far as they were collected");
     }
     let resent = count(Finding::Resent);
     if resent > 0 {
@@ -363,6 +371,13 @@ mod tests {
         let mut healed = verdict(1, Finding::Delivered, 7);
         healed.reason = Some("1 row cannot be read".to_owned());
         assert_eq!(answer(1, &[healed]), "0 hours are proven; 1 is not.");
+        let mut in_part = verdict(1, Finding::Proven, 7);
+        in_part.parts =
+            vec![Window::new(in_part.hour, in_part.hour + TimeDelta::minutes(1)).unwrap()];
+        assert_eq!(
+            answer(1, &[in_part]),
+            "1 hour is proven, 1 of them as far as they were collected."
+        );
         let hour = verdicts[0].window().unwrap();
         let text = page("message_trace", hour, 9, &verdicts, hour.end()).into_string();
         for (what, rows) in [("are delivered now", 2), ("became dead letters", 1)] {
