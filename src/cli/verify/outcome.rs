@@ -86,7 +86,9 @@ pub(super) fn title(finding: Finding) -> &'static str {
         Finding::Delivered => {
             "with rows that were missing and are delivered now, or with the dead letters"
         }
-        Finding::Gone => "with rows that were missing and that Microsoft does not show any more",
+        Finding::Gone => {
+            "with rows that were missing and that Microsoft does not show any more, or a rule leaves out now"
+        }
         Finding::Many => "with more than 40 rows that differ",
         Finding::Resent => "sent again",
         Finding::Open => "not final yet, as the collection still reads them again",
@@ -132,6 +134,7 @@ pub(super) fn hour(verdict: &Verdict) -> String {
         ),
         Finding::Resent => format!("sent again: {accepted} rows were accepted"),
         Finding::Proven => format!("proven: {}", counted(*shown, "row")),
+        Finding::Gone if verdict.missing.is_empty() => "nothing delivered now".to_owned(),
         Finding::Delivered | Finding::Gone => {
             let missing = rows_were(verdict.missing.len() as u64);
             let are = |count| if count == 1 { "is" } else { "are" };
@@ -148,7 +151,7 @@ pub(super) fn hour(verdict: &Verdict) -> String {
     if verdict.vanished > 0 {
         _ = write!(
             text,
-            "; {} missing that Microsoft does not show any more",
+            "; {} missing that Microsoft does not show any more, or a rule leaves out now",
             rows_were(verdict.vanished)
         );
     }
@@ -400,6 +403,20 @@ pub(super) mod tests {
             assert!(said(finding, 3) && !said(finding, 0), "{finding:?}");
         }
         assert!(!said(Finding::Proven, 3));
+    }
+
+    #[test]
+    fn of_an_hour_of_which_nothing_could_be_delivered_nothing_is_said_to_be() {
+        let verdict = Verdict {
+            vanished: 1,
+            ..verdict(Finding::Gone)
+        };
+        let said = hour(&verdict);
+        assert_eq!(
+            said,
+            "nothing delivered now; 1 row was missing that Microsoft does not show any more, or a rule leaves \
+             out now"
+        );
     }
 
     /// Else an hour of which a minute was collected is one of many that are proven.

@@ -108,7 +108,7 @@ pub(super) fn page(
                     tr { td { "that were accepted, or went to the dead letters" } td.n { (sum(|one| one.accepted)) } }
                     tr { td { "that were missing and are delivered now" } td.n { (sum(Verdict::delivered)) } }
                     tr { td { "that were missing and became dead letters" } td.n { (sum(|one| one.refused)) } }
-                    tr { td { "that were missing and are not shown any more" } td.n { (sum(|one| one.vanished)) } }
+                    tr { td { "that were missing and are not shown any more, or left out by a rule now" } td.n { (sum(|one| one.vanished)) } }
                     tr { td { "that were accepted and are not shown any more, or left out by a rule now" } td.n { (sum(|one| one.not_shown)) } }
                     tr { td { "that surfaced late, when their time had been read before" } td.n { (sum(|one| one.notes.late)) } }
                     tr { td { "that a setting excludes" } td.n { (sum(|one| one.notes.excluded)) } }

@@ -57,7 +57,10 @@ impl Report {
                 };
                 let vanished = match verdict.vanished {
                     0 => String::new(),
-                    count => format!("; of these Microsoft does not show {count} any more"),
+                    count => format!(
+                        "; of these Microsoft does not show {count} any more, or a rule leaves them \
+                         out"
+                    ),
                 };
                 let refused = match verdict.refused {
                     0 => String::new(),
