@@ -122,6 +122,14 @@ async fn nothing_leaves(trigger: Trigger, changes: Value) {
     let said = world.says(&["status"]).await;
     assert!(said.stdout.contains("hidden     subjects are"), "{said}");
     assert!(said.stdout.contains("addresses are hashed"), "{said}");
+    let said = world.says(&["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&said.stdout).unwrap();
+    let hidden = json!({"subject": settings["subject"], "addresses": settings["addresses"]});
+    assert_eq!(status["hidden"], hidden, "{said}");
+    let said = world.says(&["config", world.name()]).await;
+    for setting in ["subject", "addresses", "own_domains", "hash_key"] {
+        assert!(said.stdout.contains(setting), "{setting}: {said}");
+    }
     let said = world.says(&["check"]).await;
     assert!(said.stdout.contains("of the fingerprint"), "{said}");
     let told = "symphony_module_common_privacy_info{subject=";

@@ -340,20 +340,22 @@ async fn a_ledger_from_a_backup_lacks_rows_which_come_once_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_memory_of_rows_takes_its_key_back_from_the_ledger() {
-    let world = collected(Trigger::Account, 300).await;
-    for seed in ["seed-v2", "seed-v2.copy"] {
-        fs::remove_file(world.data().join("known-rows").join(seed)).unwrap();
+    for trigger in ALL {
+        let world = collected(trigger, 300).await;
+        for seed in ["seed-v2", "seed-v2.copy"] {
+            fs::remove_file(world.data().join("known-rows").join(seed)).unwrap();
+        }
+        let before = world.checkpoint();
+        let mut process = world.start();
+        process.prints("is taken back from proof/").await;
+        // All is delivered already: what was read since the start tells whether it comes again.
+        until("the live edge went on", || world.checkpoint() > before).await;
+        world.all_delivered().await;
+        process.stop().await;
+        assert_eq!(doubled(&world), 0);
+        let (code, document) = verified(&world, &["--from", "-5h"]).await;
+        assert_eq!(code, Some(0), "{document:#}");
     }
-    let before = world.checkpoint();
-    let mut process = world.start();
-    process.prints("is taken back from proof/").await;
-    // All is delivered already: what was read since the start tells whether it comes again.
-    until("the live edge went on", || world.checkpoint() > before).await;
-    world.all_delivered().await;
-    process.stop().await;
-    assert_eq!(doubled(&world), 0);
-    let (code, document) = verified(&world, &["--from", "-5h"]).await;
-    assert_eq!(code, Some(0), "{document:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
