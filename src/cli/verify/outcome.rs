@@ -132,7 +132,13 @@ pub(super) fn hour(verdict: &Verdict) -> String {
              second time",
             verdict.hour.format("%Y-%m-%dT%H:%MZ")
         ),
-        Finding::Resent => format!("sent again: {accepted} rows were accepted"),
+        Finding::Resent => match verdict.refused {
+            0 => format!("sent again: {accepted} rows were accepted"),
+            refused => format!(
+                "sent again: {} rows were accepted, {refused} became dead letters",
+                accepted.saturating_sub(refused)
+            ),
+        },
         Finding::Proven => format!("proven: {}", counted(*shown, "row")),
         Finding::Gone if verdict.missing.is_empty() => "nothing delivered now".to_owned(),
         Finding::Delivered | Finding::Gone => {
@@ -403,6 +409,23 @@ pub(super) mod tests {
             assert!(said(finding, 3) && !said(finding, 0), "{finding:?}");
         }
         assert!(!said(Finding::Proven, 3));
+    }
+
+    #[test]
+    fn a_row_that_was_refused_when_its_hour_was_sent_again_is_not_told_as_accepted() {
+        let verdict = Verdict {
+            accepted: 9,
+            refused: 2,
+            notes: Notes {
+                dead_letters: 2,
+                ..Notes::default()
+            },
+            ..verdict(Finding::Resent)
+        };
+        assert_eq!(
+            hour(&verdict),
+            "sent again: 7 rows were accepted, 2 became dead letters"
+        );
     }
 
     #[test]
