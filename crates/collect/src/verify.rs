@@ -146,6 +146,18 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// One more reason why nothing can be said, or not of all that is shown.
+    pub(crate) fn doubt(&mut self, why: &str) {
+        match &mut self.reason {
+            Some(reason) if reason.contains(why) => {}
+            Some(reason) => {
+                reason.push_str("; ");
+                reason.push_str(why);
+            }
+            None => self.reason = Some(why.to_owned()),
+        }
+    }
+
     /// Whether all of the hour was collected and compared.
     pub fn is_whole(&self) -> bool {
         self.parts.iter().copied().eq(self.window())

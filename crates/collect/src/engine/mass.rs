@@ -118,6 +118,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         });
         let Some(pause) = pause else {
             read.completion.gave_up = true;
+            if read.heals {
+                self.heals_without(read.window);
+            }
             return self.complete_next(read).await;
         };
         read.completion.again(message);

@@ -28,6 +28,10 @@ use crate::{
     },
 };
 
+/// Why not all of what was shown may be all that there is.
+const MAY_LACK: &str = "the service did not answer for a message with very many recipients by its id, and may not \
+                        have shown all rows";
+
 #[derive(Debug)]
 pub(super) struct Verification {
     pub(super) work: OrderUnderWay<VerifyWork>,

@@ -72,6 +72,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.settle_verification().await
     }
 
+    /// While the rows of an hour are read to be sent, the source does not answer for a message alone: those that
+    /// only its id would show may be missing.
+    pub(in crate::engine) fn heals_without(&mut self, window: Window) {
+        let verification = self.verification.as_mut();
+        let hour = hour(window.start());
+        if let Some(healing) = verification.and_then(|one| one.healing.get_mut(&hour)) {
+            healing.verdict.doubt(MAY_LACK);
+        }
+    }
+
     /// All rows of an hour were sent again.
     pub(super) async fn judge_resent(
         &mut self,

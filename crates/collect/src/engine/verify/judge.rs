@@ -53,21 +53,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         let HourRecord { sums, notes, .. } = *record;
         let lost = notes.unaccounted(broken.len() as u64);
-        let unread = || {
-            format!(
-                "the service shows rows of it that cannot be read, and its record knows of no dead letter \
-                 for {lost} of them"
-            )
-        };
-        let hidden = || {
-            "the service did not answer for a message with very many recipients by its id, and may not have \
-             shown all rows"
-                .to_owned()
-        };
-        let doubts = [(lost > 0).then(unread), may_lack.then(hidden)];
-        let doubts: Vec<String> = doubts.into_iter().flatten().collect();
         let mut verdict = Verdict {
-            reason: (!doubts.is_empty()).then(|| doubts.join("; ")),
             parts,
             accepted: sums.rows(),
             shown: shown.rows(),
@@ -75,6 +61,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             notes,
             ..verification.verdict(hour, now, Finding::Proven)
         };
+        if lost > 0 {
+            verdict.doubt(&format!(
+                "the service shows rows of it that cannot be read, and its record knows of no dead letter \
+                 for {lost} of them"
+            ));
+        }
+        if may_lack {
+            verdict.doubt(MAY_LACK);
+        }
         let mut difference = sums.difference(&shown);
         if difference == Difference::Many && !unwanted.is_empty() {
             difference = before_the_rule(&sums, &shown, unwanted);

@@ -50,6 +50,32 @@ fn hours_of_which_a_message_is_not_answered_for_do_not_seem_to_differ() {
     });
 }
 
+/// The audit saw it by the id; when it is to be delivered, that is refused.
+#[test]
+fn a_missing_row_that_only_the_id_would_show_is_not_called_gone_without_a_word() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        bench.is_mass.store(true, Ordering::Relaxed);
+        // Not among the first rows, which are shown all the same.
+        bench.surfaces(2, 40);
+        let (received, _) = *bench.rows.lock().unwrap().last().unwrap();
+        let (mut looks, state) = (0, Arc::clone(&bench));
+        *bench.hook.lock().unwrap() = Some(Box::new(move |lane, window, _| {
+            if lane == Lane::Verify && window.contains(received) {
+                looks += 1;
+                if looks == 3 {
+                    state.hides.store(true, Ordering::Relaxed);
+                }
+            }
+            Ok(())
+        }));
+        assert_eq!(finds(&bench, 1).await[2], Finding::Gone);
+        let verdict = verdicts(&bench, 1).await.swap_remove(2);
+        assert_eq!(verdict.vanished, 1);
+        assert!(verdict.reason.unwrap().contains("by its id"));
+    });
+}
+
 /// The collection has given the message up, too: what its window hides was never accepted, and both agree.
 #[test]
 fn hours_of_which_a_message_was_never_answered_for_are_not_called_proven() {
