@@ -1,12 +1,4 @@
 //! What the contract tests share.
-#![allow(dead_code, reason = "every test file uses its own part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test that meets something unexpected shall fail"
-)]
 
 use axum::{
     Router,

@@ -1,20 +1,11 @@
 //! The Reporting Web Service against the shapes that others have seen.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test that meets something unexpected shall fail"
-)]
-
-mod support;
 
 use std::collections::HashSet;
 
+use crate::support::{TRACE, emulator, now, report};
 use chrono::TimeDelta;
 use emulator::{ById, Canned, Dialect, NewRow, NextLink, OutOfRange, SkipToken, Status};
 use serde_json::{Value, json};
-use support::{TRACE, emulator, now, report};
 use url::Url;
 use uuid::Uuid;
 

@@ -1,17 +1,9 @@
 //! Users who sign in with their password, and what both services show them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that meets something unexpected shall fail"
-)]
 
-mod support;
-
+use crate::support::{TRACE, TRACES, deliver, emulator, events, graph, now, report, token_request};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use emulator::{Canned, Emulator, Endpoint, Scope};
 use serde_json::{Value, json};
-use support::{TRACE, TRACES, deliver, emulator, events, graph, now, report, token_request};
 
 /// The fields of a request for a user's token.
 fn form(emulator: &Emulator) -> Vec<(&'static str, String)> {
@@ -27,7 +19,7 @@ fn form(emulator: &Emulator) -> Vec<(&'static str, String)> {
 }
 
 /// Asks for a user's token at the domain of the account, with other fields.
-async fn ask(emulator: &Emulator, changes: &[(&'static str, &str)]) -> support::Answer {
+async fn ask(emulator: &Emulator, changes: &[(&'static str, &str)]) -> crate::support::Answer {
     let mut form = form(emulator);
     for (name, value) in changes {
         form.retain(|(known, _)| known != name);

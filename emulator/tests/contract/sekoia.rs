@@ -1,16 +1,8 @@
 //! The platform's endpoints against the contract, and the ledger.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test that meets something unexpected shall fail"
-)]
-
-mod support;
 
 use std::io::Write;
 
+use crate::support::{TRACE, deliver, emulator, events, now, post, report, send};
 use axum::{
     body::{Body, to_bytes},
     http::{Request, Response},
@@ -22,7 +14,6 @@ use emulator::{
 };
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
-use support::{TRACE, deliver, emulator, events, now, post, report, send};
 use tower::ServiceExt;
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer emulated-token");

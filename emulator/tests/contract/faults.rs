@@ -1,13 +1,4 @@
 //! Faults, in memory and on real sockets.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test that meets something unexpected shall fail"
-)]
-
-mod support;
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -15,11 +6,11 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{TRACE, basic, emulator, report, send};
 use axum::{body::Body, http::Request};
 use emulator::{Emulator, Endpoint, Fault, Running};
 use flate2::read::GzDecoder;
 use serde_json::json;
-use support::{TRACE, basic, emulator, report, send};
 
 const URL: &str = "/ecp/reportingwebservice/reporting.svc/MessageTrace?$format=json";
 

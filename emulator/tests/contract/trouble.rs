@@ -1,13 +1,4 @@
 //! What goes wrong with clocks, connections, windows, rows and links.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test that meets something unexpected shall fail"
-)]
-
-mod support;
 
 use std::{
     io::{Read, Write},
@@ -15,6 +6,9 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{
+    Answer, TRACE, TRACES, basic, deliver, emulator, graph, now, report, send, token,
+};
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
 use emulator::{
@@ -22,7 +16,6 @@ use emulator::{
     OutsideWindow, PAST, Reach, Scope, TooWide, Unreadable, UnreadableRow, Wide,
 };
 use serde_json::{Value, json};
-use support::{Answer, TRACE, TRACES, basic, deliver, emulator, graph, now, report, send, token};
 
 /// What is asked of both services.
 const BOTH: [Endpoint; 2] = [Endpoint::Graph, Endpoint::Report];

@@ -1,19 +1,11 @@
 //! The message trace of Microsoft Graph against what others have seen.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test that meets something unexpected shall fail"
-)]
-
-mod support;
 
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
 };
 
+use crate::support::{Answer, HOST, TRACES, deliver, graph, now, token};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
@@ -24,7 +16,6 @@ use emulator::{
     Scope, ServicePrincipal, Settings, Status, Traffic,
 };
 use serde_json::{Value, json};
-use support::{Answer, HOST, TRACES, deliver, graph, now, token};
 use url::Url;
 use uuid::Uuid;
 

@@ -1,19 +1,10 @@
 //! Scenarios: what is read from them, and that everything in them happens when it should.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test that meets something unexpected shall fail"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{TRACE, now, report};
 use chrono::TimeDelta;
 use emulator::{Clock, Ending, Scenario, Traffic};
-use support::{TRACE, now, report};
 
 const TEXT: &str = r#"{
     "version": 1,
@@ -65,7 +56,7 @@ fn a_scenario_survives_the_way_through_json() {
 
 #[test]
 fn the_scenario_to_try_is_one() {
-    let text = include_str!("../../playground/scenarios/six-minutes.json");
+    let text = include_str!("../../../playground/scenarios/six-minutes.json");
     let scenario: Scenario = text.parse().unwrap();
     let seconds: u64 = scenario
         .lives

@@ -1,14 +1,6 @@
 //! The token endpoint, OpenID discovery and the managed identity.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    reason = "a test that meets something unexpected shall fail"
-)]
 
-mod support;
-
+use crate::support::{HOST, TRACE, emulator, graph, now, report, send, token, token_request};
 use aws_lc_rs::{
     digest, rand,
     signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair},
@@ -20,13 +12,12 @@ use base64::{
 };
 use emulator::{AppSecret, Emulator, Endpoint, ErrorCodes, Fault, Secret, TestCertificate};
 use serde_json::{Value, json};
-use support::{HOST, TRACE, emulator, graph, now, report, send, token, token_request};
 
 const GRAPH: &str = "https://graph.microsoft.com";
 const KIND: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Asks for a token with these fields in the place of the usual ones.
-async fn ask(emulator: &Emulator, changes: &[(&str, &str)]) -> support::Answer {
+async fn ask(emulator: &Emulator, changes: &[(&str, &str)]) -> crate::support::Answer {
     let identity = emulator.settings().identity;
     let app = &identity.apps[0];
     let mut form = vec![
@@ -311,7 +302,9 @@ async fn the_managed_identity_wants_its_header_and_speaks_in_strings() {
     assert_eq!(answer["resource"], "https://graph.microsoft.com/");
     let token = answer["access_token"].as_str().unwrap();
     assert_eq!(
-        graph(&emulator, support::TRACES, token, &[]).await.status,
+        graph(&emulator, crate::support::TRACES, token, &[])
+            .await
+            .status,
         200
     );
     emulator.configure(|settings| settings.identity.managed_identity = None);
