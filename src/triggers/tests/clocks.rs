@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use emulator::{
-    Action, Backlog, Ending, Event, Fault, FaultRule, NewRow, Reach, Scenario, Traffic,
+    Action, Backlog, Ending, Event, Fault, FaultRule, Lateness, NewRow, Reach, Scenario, Traffic,
 };
 use serde_json::json;
 
@@ -15,14 +15,27 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 const DAY: i64 = 86_400;
 
-/// Some mail all the time, after a backlog of six hours.
+/// So many hours after the last mail, all of [`mail`] has its last status at the intake.
+const SETTLED: u64 = 7;
+
+/// Some mail all the time, after a backlog of six hours. The last rows surface after three hours and not
+/// after a day, as those of a tenant do: the quiet day would cost each of these many lives more than all
+/// before it. `living` has rows that are a day late.
 fn mail() -> Scenario {
+    let lateness = [
+        (0.0, TimeDelta::seconds(20)),
+        (0.5, TimeDelta::minutes(2)),
+        (0.9, TimeDelta::minutes(10)),
+        (0.99, TimeDelta::hours(1)),
+        (1.0, TimeDelta::hours(3)),
+    ];
     let traffic = Traffic {
         backlog: Backlog::span(TimeDelta::hours(6)),
-        changes_within: TimeDelta::hours(20),
+        lateness: Lateness::quantiles(lateness),
+        changes_within: TimeDelta::hours(3),
         ..Traffic::living(0.01)
     };
-    let trigger = json!({ "start_time": 7, "frequency": 240, "settle_time": 25 });
+    let trigger = json!({ "start_time": 7, "frequency": 240, "settle_time": 5 });
     scenario(traffic, json!({}), trigger)
 }
 
@@ -71,7 +84,7 @@ fn is_unharmed(trigger: &'static str, scenario: &Scenario, case: &str) -> Site {
 fn hours(scenario: &mut Scenario, hours: u64) {
     let end = hours * HOUR;
     scenario.timeline.push(at(end, Action::StopTraffic));
-    scenario.lives = vec![life(end + 27 * HOUR, Ending::Stop, 0)];
+    scenario.lives = vec![life(end + SETTLED * HOUR, Ending::Stop, 0)];
 }
 
 #[test]
@@ -118,6 +131,8 @@ fn a_clock_that_is_ahead_for_a_moment_costs_nothing() {
                 at(HOUR + seconds, Action::ModuleClock(0)),
             ];
             hours(&mut scenario, 2);
+            // Long enough to see that it goes on.
+            scenario.lives = vec![life(14 * HOUR, Ending::Stop, 0)];
             let case = format!("{ahead} s for {seconds} s");
             let site = is_unharmed(trigger, &scenario, &case);
             let output = site.output();
@@ -216,6 +231,8 @@ fn without_dates_a_clock_that_is_ahead_asks_for_what_has_passed() {
     };
     scenario.timeline = vec![at(0, Action::ModuleClock(600)), strikes(0, GRAPH, silent)];
     hours(&mut scenario, 1);
+    // More than a day, as refusals are counted.
+    scenario.lives = vec![life(28 * HOUR, Ending::Stop, 0)];
     let site = is_unharmed(GRAPH, &scenario, "ten minutes ahead");
     let refused = site
         .output()
@@ -238,7 +255,7 @@ fn a_start_with_a_wrong_clock_loses_and_doubles_nothing() {
             scenario.lives = vec![
                 life(HOUR, Ending::Stop, MINUTE),
                 life(30 * MINUTE, Ending::Stop, 30 * MINUTE),
-                life(27 * HOUR, Ending::Stop, 0),
+                life(SETTLED * HOUR, Ending::Stop, 0),
             ];
             let case = format!("started {ahead} s ahead");
             let site = is_unharmed(trigger, &scenario, &case);
