@@ -38,129 +38,140 @@ async fn milliseconds(browser: &Browser, script: &str) -> String {
     }
 }
 
+/// What an app has to fill in.
+const APP: [&str; 3] = ["tenant_id", "client_id", "intake_key"];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_story_of_each_trigger() {
+async fn the_story_of_an_account() {
+    let required = ["account_name", "account_password", "intake_key"];
+    story("message_trace", "account_password", required).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_story_of_an_app() {
+    story("message_trace_oauth", "client_secret", APP).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_story_of_graph() {
+    story("message_trace_graph", "client_secret", APP).await;
+}
+
+/// All that happens to a trigger, from the first visit to the end.
+async fn story(trigger: &str, secret: &str, required: [&str; 3]) {
     let Some(browser) = ready().await else { return };
-    let app = ["tenant_id", "client_id", "intake_key"];
-    let account = ["account_name", "account_password", "intake_key"];
-    for (trigger, secret, required) in [
-        ("message_trace_graph", "client_secret", app),
-        ("message_trace_oauth", "client_secret", app),
-        ("message_trace", "account_password", account),
-    ] {
-        let mut playground = Playground::start(&["--rate", "20", "--backlog", "0.2"]);
-        browser.open(&playground.address).await;
-        browser.sees("welcome", "two minutes").await;
-        browser.drawn().await;
-        let paint = milliseconds(
-            &browser,
-            "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime",
-        )
-        .await;
-        browser.accessible("the first visit").await;
+    let mut playground = Playground::start(&["--rate", "20", "--backlog", "0.2"]);
+    browser.open(&playground.address).await;
+    browser.sees("welcome", "two minutes").await;
+    browser.drawn().await;
+    let paint = milliseconds(
+        &browser,
+        "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime",
+    )
+    .await;
+    browser.accessible("the first visit").await;
 
-        // An empty form: each mistake stands at its field, in the module's words.
-        browser.press(&format!("#choose-{trigger}")).await;
-        browser.press("#check-it").await;
-        for name in required {
-            browser
-                .until(&format!("document.getElementById('{name}-e')"))
-                .await;
-        }
-        browser.sees("check", "settings").await;
-        browser.accessible("a form with mistakes").await;
-        browser.set("frequency", "5").await;
+    // An empty form: each mistake stands at its field, in the module's words.
+    browser.press(&format!("#choose-{trigger}")).await;
+    browser.press("#check-it").await;
+    for name in required {
         browser
-            .sees("frequency-e", "frequency is 5, allowed is")
+            .until(&format!("document.getElementById('{name}-e')"))
             .await;
-
-        // What is filled in works, and a secret does not come back.
-        begin(&browser, trigger).await;
-        let html = browser
-            .js("return (await (await fetch('./')).text())")
-            .await;
-        for known in [
-            "emulated~client~secret",
-            "correct horse",
-            "emulated-intake-key",
-            "emulated-token",
-        ] {
-            assert!(
-                !html.as_str().unwrap().contains(known),
-                "{known} is on the page"
-            );
-        }
-        watch_latency(&browser).await;
-        browser.press("[data-row]").await;
-        browser
-            .sees("row-list", "What the intake’s format reads")
-            .await;
-        browser.accessible("watching").await;
-
-        // A wrong secret: the fix is read, and made.
-        browser.set(secret, "wrong").await;
-        browser.press("#check-it").await;
-        // Not one of the mistakes before, which may still stand there.
-        browser
-            .until("document.querySelector('#check .now')?.innerText.includes('wrong')")
-            .await;
-        browser.press("#restart-with").await;
-        browser
-            .until("document.title.startsWith('A person must act')")
-            .await;
-        browser.accessible("a person must act").await;
-        browser.press("#fill").await;
-        browser.press("#check-it").await;
-        browser.until("!document.querySelector('#check .now') && document.querySelectorAll('#check .checks li').length > 4")
-            .await;
-        browser.press("#restart-with").await;
-        browser
-            .until("document.title.startsWith('Collecting')")
-            .await;
-
-        // Killed, started, stopped: the verdict is clean.
-        browser.press("#kill").await;
-        browser.until("document.title.startsWith('Ended')").await;
-        browser.press("#start").await;
-        browser
-            .until("document.title.startsWith('Collecting')")
-            .await;
-        browser.press("#stop").await;
-        browser.until("document.title.startsWith('Stopped')").await;
-        browser.sees("ledger", "clean").await;
-        browser.accessible("stopped").await;
-        let verdict = browser
-            .js("return (await (await fetch('verdict.json')).json())")
-            .await;
-        assert_eq!(verdict["clean"], true, "{verdict:#}");
-        let scenario = browser
-            .js("return (await (await fetch('scenario.json')).text())")
-            .await;
-        let scenario: Result<emulator::Scenario, _> = scenario.as_str().unwrap().parse();
-        assert_eq!(
-            scenario.unwrap().lives.len(),
-            4,
-            "starts and ends of {trigger}"
-        );
-        browser.no_errors().await;
-        let late = milliseconds(
-            &browser,
-            "return window.latencies?.sort((a, b) => a - b).at(-1)",
-        )
-        .await;
-        say(&format!("{trigger}: first paint after {paint}"));
-        say(&format!(
-            "{trigger}: the slowest row was seen {late} after its acceptance"
-        ));
-        browser.open("about:blank").await;
-        let (status, screen) = playground.hang_up();
-        assert!(status.success(), "{screen}");
-        assert!(screen.contains("verdict: clean"), "{screen}");
-        // Where there is no terminal, one line in five seconds says how far the module is.
-        let told = screen.matches(" rows delivered | ").count() as u64;
-        let most = playground.since.elapsed().as_secs() / 5 + 2;
-        assert!((1..=most).contains(&told), "{told} of {most}: {screen}");
     }
+    browser.sees("check", "settings").await;
+    browser.accessible("a form with mistakes").await;
+    browser.set("frequency", "5").await;
+    browser
+        .sees("frequency-e", "frequency is 5, allowed is")
+        .await;
+
+    // What is filled in works, and a secret does not come back.
+    begin(&browser, trigger).await;
+    let html = browser
+        .js("return (await (await fetch('./')).text())")
+        .await;
+    for known in [
+        "emulated~client~secret",
+        "correct horse",
+        "emulated-intake-key",
+        "emulated-token",
+    ] {
+        assert!(
+            !html.as_str().unwrap().contains(known),
+            "{known} is on the page"
+        );
+    }
+    watch_latency(&browser).await;
+    browser.press("[data-row]").await;
+    browser
+        .sees("row-list", "What the intake’s format reads")
+        .await;
+    browser.accessible("watching").await;
+
+    // A wrong secret: the fix is read, and made.
+    browser.set(secret, "wrong").await;
+    browser.press("#check-it").await;
+    // Not one of the mistakes before, which may still stand there.
+    browser
+        .until("document.querySelector('#check .now')?.innerText.includes('wrong')")
+        .await;
+    browser.press("#restart-with").await;
+    browser
+        .until("document.title.startsWith('A person must act')")
+        .await;
+    browser.accessible("a person must act").await;
+    browser.press("#fill").await;
+    browser.press("#check-it").await;
+    browser.until("!document.querySelector('#check .now') && document.querySelectorAll('#check .checks li').length > 4")
+        .await;
+    browser.press("#restart-with").await;
+    browser
+        .until("document.title.startsWith('Collecting')")
+        .await;
+
+    // Killed, started, stopped: the verdict is clean.
+    browser.press("#kill").await;
+    browser.until("document.title.startsWith('Ended')").await;
+    browser.press("#start").await;
+    browser
+        .until("document.title.startsWith('Collecting')")
+        .await;
+    browser.press("#stop").await;
+    browser.until("document.title.startsWith('Stopped')").await;
+    browser.sees("ledger", "clean").await;
+    browser.accessible("stopped").await;
+    let verdict = browser
+        .js("return (await (await fetch('verdict.json')).json())")
+        .await;
+    assert_eq!(verdict["clean"], true, "{verdict:#}");
+    let scenario = browser
+        .js("return (await (await fetch('scenario.json')).text())")
+        .await;
+    let scenario: Result<emulator::Scenario, _> = scenario.as_str().unwrap().parse();
+    assert_eq!(
+        scenario.unwrap().lives.len(),
+        4,
+        "starts and ends of {trigger}"
+    );
+    browser.no_errors().await;
+    let late = milliseconds(
+        &browser,
+        "return window.latencies?.sort((a, b) => a - b).at(-1)",
+    )
+    .await;
+    say(&format!("{trigger}: first paint after {paint}"));
+    say(&format!(
+        "{trigger}: the slowest row was seen {late} after its acceptance"
+    ));
+    browser.open("about:blank").await;
+    let (status, screen) = playground.hang_up();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("verdict: clean"), "{screen}");
+    // Where there is no terminal, one line in five seconds says how far the module is.
+    let told = screen.matches(" rows delivered | ").count() as u64;
+    let most = playground.since.elapsed().as_secs() / 5 + 2;
+    assert!((1..=most).contains(&told), "{told} of {most}: {screen}");
     browser.close().await;
 }
 
