@@ -197,16 +197,28 @@ fn folder(screen: &str) -> &Path {
 
 #[test]
 fn a_closed_terminal_ends_the_module_and_leaves_no_folder() {
-    for signal in [Signal::HUP, Signal::TERM, Signal::INT] {
-        let seen = " s behind now";
-        let Some((code, screen)) = ends_with(&["--no-page"], seen, signal) else {
-            return;
-        };
-        assert_eq!(code, Some(0), "{screen}");
-        assert!(screen.contains("-- stopping the module"), "{screen}");
-        assert!(screen.contains("verdict: clean"), "{screen}");
-        assert!(!folder(&screen).exists(), "{screen}");
-    }
+    ends_in_order(Signal::HUP);
+}
+
+#[test]
+fn an_interruption_ends_the_module_and_leaves_no_folder() {
+    ends_in_order(Signal::INT);
+}
+
+#[test]
+fn a_termination_ends_the_module_and_leaves_no_folder() {
+    ends_in_order(Signal::TERM);
+}
+
+fn ends_in_order(signal: Signal) {
+    let seen = " s behind now";
+    let Some((code, screen)) = ends_with(&["--no-page"], seen, signal) else {
+        return;
+    };
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("-- stopping the module"), "{screen}");
+    assert!(screen.contains("verdict: clean"), "{screen}");
+    assert!(!folder(&screen).exists(), "{screen}");
 }
 
 #[test]
