@@ -12,7 +12,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Backlog, Emulator, Endpoint, Options, Running, Scope, Traffic, Verdict};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::statvfs,
+    process::{Pid, Signal, kill_process},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -125,6 +128,18 @@ fn changed(mut settings: Value, changes: Value) -> Value {
     settings
 }
 
+/// A folder in memory, where there is room for it: a process syncs its files many times, and a disk takes
+/// its time for each. A container may have 64 MiB of memory for files, which the program would warn of.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let found = statvfs(memory).ok();
+    let room = found.and_then(|found| found.f_bavail.checked_mul(found.f_frsize));
+    let in_memory = room.filter(|bytes| *bytes > 1 << 30);
+    in_memory
+        .and_then(|_| TempDir::new_in(memory).ok())
+        .unwrap_or_else(|| TempDir::new().unwrap())
+}
+
 /// Emulator, configuration and data directory. All are gone when it is dropped.
 pub(crate) struct World {
     pub(crate) emulator: Emulator,
@@ -147,7 +162,7 @@ impl World {
             emulator,
             running,
             trigger,
-            folder: TempDir::new().unwrap(),
+            folder: folder(),
             oldest: begun - span - TimeDelta::seconds(1),
             begun,
         };
