@@ -3,6 +3,7 @@
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
@@ -45,56 +46,58 @@ async fn a_night_was_missed(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trigger_verifies_by_itself_and_says_what_was_not_proven() {
-    for trigger in ALL {
-        let world = collected(trigger, 300).await;
-        a_night_was_missed(&world).await;
-        let row = add_late(&world, hour(&world, 4), 1);
-        let mut process = world.start();
-        process
-            .prints("The daily verification has found hours that were not proven: 1 of")
-            .await;
-        assert_eq!((missing(&world), doubled(&world)), (0, 0));
-        let metric = "symphony_module_common_verified_hours{finding=\"delivered\"";
-        assert_eq!(process.metric(metric).await, Some(1.0));
-        let (code, document) = verified(&world, &["--last"]).await;
-        assert_eq!(code, Some(6), "{document:#}");
-        assert!(document.to_string().contains(&row.trace_id.to_string()));
-        process.stop().await;
+    join_all(ALL.map(verifies_by_itself)).await;
+}
 
-        let said = world.says(&["status", "--json"]).await;
-        let status: Value = serde_json::from_str(&said.stdout).unwrap();
-        let told = &status["verify"];
-        assert_eq!(told["last"]["unproven"], 1, "{told:#}");
-        assert!(
-            told["last"]["hours"]["proven"].as_u64().unwrap() >= 2,
-            "{told:#}"
-        );
-        assert!(
-            told["last"]["hours"]["open"].is_null(),
-            "only what is final: {told:#}"
-        );
-        let next: DateTime<Utc> = told["next"].as_str().unwrap().parse().unwrap();
-        assert!(next > world.now() + TimeDelta::hours(5), "{told:#}");
-        let said = world.says(&["status"]).await;
-        assert!(said.stdout.contains("every day from 02:00 UTC"), "{said}");
+async fn verifies_by_itself(trigger: Trigger) {
+    let world = collected(trigger, 300).await;
+    a_night_was_missed(&world).await;
+    let row = add_late(&world, hour(&world, 4), 1);
+    let mut process = world.start();
+    process
+        .prints("The daily verification has found hours that were not proven: 1 of")
+        .await;
+    assert_eq!((missing(&world), doubled(&world)), (0, 0));
+    let metric = "symphony_module_common_verified_hours{finding=\"delivered\"";
+    assert_eq!(process.metric(metric).await, Some(1.0));
+    let (code, document) = verified(&world, &["--last"]).await;
+    assert_eq!(code, Some(6), "{document:#}");
+    assert!(document.to_string().contains(&row.trace_id.to_string()));
+    process.stop().await;
 
-        // Once a day; what was found stays said until then.
-        let found = last(&world);
-        let mut process = world.start();
-        process.prints("is verified every day from ").await;
-        up_to_date(&world).await;
-        assert_eq!(process.metric(metric).await, Some(1.0));
-        process.stop().await;
-        assert_eq!(last(&world), found);
-        let said = verify(&world, &["--schedule", "off"]).await;
-        assert!(
-            said.stderr
-                .contains("Nothing is verified every day any more"),
-            "{said}"
-        );
-        let said = world.says(&["status"]).await;
-        assert!(!said.stdout.contains("every day"), "{said}");
-    }
+    let said = world.says(&["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&said.stdout).unwrap();
+    let told = &status["verify"];
+    assert_eq!(told["last"]["unproven"], 1, "{told:#}");
+    assert!(
+        told["last"]["hours"]["proven"].as_u64().unwrap() >= 2,
+        "{told:#}"
+    );
+    assert!(
+        told["last"]["hours"]["open"].is_null(),
+        "only what is final: {told:#}"
+    );
+    let next: DateTime<Utc> = told["next"].as_str().unwrap().parse().unwrap();
+    assert!(next > world.now() + TimeDelta::hours(5), "{told:#}");
+    let said = world.says(&["status"]).await;
+    assert!(said.stdout.contains("every day from 02:00 UTC"), "{said}");
+
+    // Once a day; what was found stays said until then.
+    let found = last(&world);
+    let mut process = world.start();
+    process.prints("is verified every day from ").await;
+    up_to_date(&world).await;
+    assert_eq!(process.metric(metric).await, Some(1.0));
+    process.stop().await;
+    assert_eq!(last(&world), found);
+    let said = verify(&world, &["--schedule", "off"]).await;
+    assert!(
+        said.stderr
+            .contains("Nothing is verified every day any more"),
+        "{said}"
+    );
+    let said = world.says(&["status"]).await;
+    assert!(!said.stdout.contains("every day"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

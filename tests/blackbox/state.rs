@@ -4,6 +4,7 @@ use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::NewRow;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::world::{Process, Trigger, World, until};
@@ -95,33 +96,45 @@ fn damages() -> Vec<Harm> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unusable_position_skips_and_doubles_nothing() {
-    for (which, (damage, harm)) in damages().into_iter().enumerate() {
+    for some in damages().chunks(4) {
         // Each trigger has its share, as all of them go the same way.
-        let world = stopped_for_three_hours(ALL[which % 3]).await;
-        eprintln!("{damage} with {}", world.name());
-        harm(&world);
-        let status = world.says(&["status"]).await;
-        assert!(
-            damage == "the far future" || status.stdout.contains("coverage.json tells"),
-            "{status}"
-        );
-        every_row_once_after(&world, "The saved position cannot be used").await;
+        let triggers = ALL.into_iter().cycle();
+        join_all(
+            some.iter()
+                .zip(triggers)
+                .map(|(harm, trigger)| with_damage(trigger, *harm)),
+        )
+        .await;
     }
+}
+
+async fn with_damage(trigger: Trigger, (damage, harm): Harm) {
+    let world = stopped_for_three_hours(trigger).await;
+    eprintln!("{damage} with {}", world.name());
+    harm(&world);
+    let status = world.says(&["status"]).await;
+    assert!(
+        damage == "the far future" || status.stdout.contains("coverage.json tells"),
+        "{status}"
+    );
+    every_row_once_after(&world, "The saved position cannot be used").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_position_and_timeline_the_known_rows_are_the_witness() {
-    for trigger in ALL {
-        let world = stopped_for_three_hours(trigger).await;
-        for name in ["context.json", "context.json.previous", "coverage.json"] {
-            fs::write(file(&world, name), "\0\0\0\0").unwrap();
-        }
-        every_row_once_after(
-            &world,
-            "The newest row that is known was received in the hour",
-        )
-        .await;
+    join_all(ALL.map(without_position_and_timeline)).await;
+}
+
+async fn without_position_and_timeline(trigger: Trigger) {
+    let world = stopped_for_three_hours(trigger).await;
+    for name in ["context.json", "context.json.previous", "coverage.json"] {
+        fs::write(file(&world, name), "\0\0\0\0").unwrap();
     }
+    every_row_once_after(
+        &world,
+        "The newest row that is known was received in the hour",
+    )
+    .await;
 }
 
 fn moved_to(world: &World, position: DateTime<Utc>) {
@@ -131,47 +144,49 @@ fn moved_to(world: &World, position: DateTime<Utc>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_position_that_was_moved_on_is_told_listed_and_taken_back() {
-    for trigger in ALL {
-        let world = World::of(trigger, 1, 50).await;
-        let mut process = world.start();
-        world.all_delivered().await;
-        caught_up(&world).await;
-        process.stop().await;
-        let kept = world.checkpoint();
-        let row = world.now();
-        world
-            .emulator
-            .add_row(NewRow::new(row, "skipped@contoso.example"));
-        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-        moved_to(&world, world.now());
+    join_all(ALL.map(with_a_moved_position)).await;
+}
 
-        let mut process = world.start();
-        process.prints("The saved position was moved from").await;
-        process.prints(&format!("moved from {kept} to")).await;
-        caught_up(&world).await;
-        let skipped = || timeline(&world)["coverage"]["skipped"].clone();
-        until("what is skipped is kept", || {
-            skipped().as_array().is_some_and(|all| all.len() == 1)
-        })
-        .await;
-        let status = world.says(&["status"]).await;
-        assert!(status.stdout.contains("skipped by position"), "{status}");
-        let status = world.says(&["status", "--json"]).await;
-        let facts: Value = serde_json::from_str(&status.stdout).unwrap();
-        let window = &facts["gaps"]["skipped_by_position"][0];
-        let from: DateTime<Utc> = window[0].as_str().unwrap().parse().unwrap();
-        assert_eq!(from, kept, "{status}");
-        assert_eq!(world.emulator.accepted_count(None), 50);
-        process.stop().await;
+async fn with_a_moved_position(trigger: Trigger) {
+    let world = World::of(trigger, 1, 50).await;
+    let mut process = world.start();
+    world.all_delivered().await;
+    caught_up(&world).await;
+    process.stop().await;
+    let kept = world.checkpoint();
+    let row = world.now();
+    world
+        .emulator
+        .add_row(NewRow::new(row, "skipped@contoso.example"));
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    moved_to(&world, world.now());
 
-        let said = world.says(&["backfill", "--skipped"]).await;
-        assert_eq!(said.code, Some(0), "{said}");
-        world.all_delivered().await;
-        assert_eq!(world.emulator.accepted_count(None), 51);
-        assert_eq!(skipped(), json!([]));
-        let said = world.says(&["backfill", "--skipped"]).await;
-        assert!(said.stderr.contains("Nothing is skipped"), "{said}");
-    }
+    let mut process = world.start();
+    process.prints("The saved position was moved from").await;
+    process.prints(&format!("moved from {kept} to")).await;
+    caught_up(&world).await;
+    let skipped = || timeline(&world)["coverage"]["skipped"].clone();
+    until("what is skipped is kept", || {
+        skipped().as_array().is_some_and(|all| all.len() == 1)
+    })
+    .await;
+    let status = world.says(&["status"]).await;
+    assert!(status.stdout.contains("skipped by position"), "{status}");
+    let status = world.says(&["status", "--json"]).await;
+    let facts: Value = serde_json::from_str(&status.stdout).unwrap();
+    let window = &facts["gaps"]["skipped_by_position"][0];
+    let from: DateTime<Utc> = window[0].as_str().unwrap().parse().unwrap();
+    assert_eq!(from, kept, "{status}");
+    assert_eq!(world.emulator.accepted_count(None), 50);
+    process.stop().await;
+
+    let said = world.says(&["backfill", "--skipped"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    world.all_delivered().await;
+    assert_eq!(world.emulator.accepted_count(None), 51);
+    assert_eq!(skipped(), json!([]));
+    let said = world.says(&["backfill", "--skipped"]).await;
+    assert!(said.stderr.contains("Nothing is skipped"), "{said}");
 }
 
 /// The files of delivered rows, oldest first.
@@ -217,38 +232,42 @@ async fn a_segment_of_delivered_rows_that_is_gone_is_said() {
             endless(path);
         }),
     ];
-    for (which, (harm, damage)) in harms.into_iter().enumerate() {
-        let world = stopped_for_three_hours(ALL[which % 3]).await;
-        eprintln!("{harm} with {}", world.name());
-        let rows = timeline(&world)["segments"].clone();
-        let rows: u64 = rows
-            .as_object()
-            .unwrap()
-            .values()
-            .map(|n| n.as_u64().unwrap())
-            .sum();
-        assert_eq!(rows, 200);
-        damage(&world);
-        let mut process = world.start();
-        process
-            .prints("The memory of delivered rows is damaged")
-            .await;
-        process
-            .prints("has 0 of 200 rows: 200 may be sent twice")
-            .await;
-        // It goes on, with new rows remembered.
-        let row = NewRow::new(world.now(), "after@contoso.example");
-        world.emulator.add_row(row);
-        until("the new row is delivered", || {
-            world.emulator.verdict(&Default::default()).missing.count == 0
-        })
+    let triggers = ALL.into_iter().cycle();
+    let all = harms.into_iter().zip(triggers);
+    join_all(all.map(|(harm, trigger)| without_a_segment(trigger, harm))).await;
+}
+
+async fn without_a_segment(trigger: Trigger, (harm, damage): Harm) {
+    let world = stopped_for_three_hours(trigger).await;
+    eprintln!("{harm} with {}", world.name());
+    let rows = timeline(&world)["segments"].clone();
+    let rows: u64 = rows
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|n| n.as_u64().unwrap())
+        .sum();
+    assert_eq!(rows, 200);
+    damage(&world);
+    let mut process = world.start();
+    process
+        .prints("The memory of delivered rows is damaged")
         .await;
-        process.stop().await;
-        let mut process = world.start();
-        process.prints("goes on with rows received at").await;
-        assert!(!process.output().contains("rows: 200 may"), "said once");
-        process.stop().await;
-    }
+    process
+        .prints("has 0 of 200 rows: 200 may be sent twice")
+        .await;
+    // It goes on, with new rows remembered.
+    let row = NewRow::new(world.now(), "after@contoso.example");
+    world.emulator.add_row(row);
+    until("the new row is delivered", || {
+        world.emulator.verdict(&Default::default()).missing.count == 0
+    })
+    .await;
+    process.stop().await;
+    let mut process = world.start();
+    process.prints("goes on with rows received at").await;
+    assert!(!process.output().contains("rows: 200 may"), "said once");
+    process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,35 +310,37 @@ async fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
         "known-rows/seed-v2.copy",
         "proof/open.json",
     ];
+    let puts: [fn(&std::path::Path); 3] =
+        [make_pipe, endless, |path| fs::create_dir(path).unwrap()];
     for (which, name) in files.into_iter().enumerate() {
-        for put in [make_pipe, endless, |path: &std::path::Path| {
-            fs::create_dir(path).unwrap()
-        }] {
-            let world = World::of(ALL[which % 3], 1, 5).await;
-            for folder in ["known-rows", "proof"] {
-                fs::create_dir_all(file(&world, folder)).unwrap();
-            }
-            put(&file(&world, name));
-            let status = world.says(&["status"]).await;
-            assert!(status.code.is_some(), "{name}: {status}");
-            let mut process = world.start();
-            process.prints("has started").await;
-            until("everything is delivered", || {
-                world.emulator.verdict(&Default::default()).missing.count == 0
-            })
-            .await;
-            let verdict = world.emulator.verdict(&Default::default());
-            assert!(verdict.is_clean(), "{name}: {verdict}");
-            let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-            let peak = status
-                .lines()
-                .find(|line| line.starts_with("VmHWM"))
-                .unwrap();
-            let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
-            assert!(peak < 100_000, "{name}: {peak} kB");
-            process.stop().await;
-        }
+        join_all(puts.map(|put| with_no_file(ALL[which % 3], name, put))).await;
     }
+}
+
+async fn with_no_file(trigger: Trigger, name: &str, put: fn(&std::path::Path)) {
+    let world = World::of(trigger, 1, 5).await;
+    for folder in ["known-rows", "proof"] {
+        fs::create_dir_all(file(&world, folder)).unwrap();
+    }
+    put(&file(&world, name));
+    let status = world.says(&["status"]).await;
+    assert!(status.code.is_some(), "{name}: {status}");
+    let mut process = world.start();
+    process.prints("has started").await;
+    until("everything is delivered", || {
+        world.emulator.verdict(&Default::default()).missing.count == 0
+    })
+    .await;
+    let verdict = world.emulator.verdict(&Default::default());
+    assert!(verdict.is_clean(), "{name}: {verdict}");
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(peak < 100_000, "{name}: {peak} kB");
+    process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,28 +409,30 @@ async fn a_thread_that_hangs_does_not_hold_up_a_stop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_on_the_size_of_files_is_said_and_survived() {
-    for trigger in ALL {
-        let world = World::of(trigger, 1, 300).await;
-        let command = world.command();
-        let command = command.as_std();
-        let mut limited = tokio::process::Command::new("bash");
-        limited
-            .arg("-c")
-            .arg("ulimit -f 1; exec \"$0\" \"$@\"")
-            .arg(command.get_program())
-            .args(command.get_args());
-        let mut process = Process::start(limited);
-        process.prints("raise its limit (`ulimit -f`").await;
-        process.stop().await;
-        // Once it is raised, all goes on; what could not be remembered may come twice.
-        let mut process = world.start();
-        process.prints("has started").await;
-        until("everything is delivered", || {
-            world.emulator.verdict(&Default::default()).missing.count == 0
-        })
-        .await;
-        process.stop().await;
-    }
+    join_all(ALL.map(with_small_files)).await;
+}
+
+async fn with_small_files(trigger: Trigger) {
+    let world = World::of(trigger, 1, 300).await;
+    let command = world.command();
+    let command = command.as_std();
+    let mut limited = tokio::process::Command::new("bash");
+    limited
+        .arg("-c")
+        .arg("ulimit -f 1; exec \"$0\" \"$@\"")
+        .arg(command.get_program())
+        .args(command.get_args());
+    let mut process = Process::start(limited);
+    process.prints("raise its limit (`ulimit -f`").await;
+    process.stop().await;
+    // Once it is raised, all goes on; what could not be remembered may come twice.
+    let mut process = world.start();
+    process.prints("has started").await;
+    until("everything is delivered", || {
+        world.emulator.verdict(&Default::default()).missing.count == 0
+    })
+    .await;
+    process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use emulator::{Endpoint, Fault, Scope};
+use futures_util::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -227,22 +228,28 @@ async fn all_that_is_said_of_a_moment_agrees() {
         |seed| seed.parse::<u64>().unwrap(),
     );
     let mut random = StdRng::seed_from_u64(seed);
-    for situation in ALL {
-        let rows = random.random_range(0..120);
-        let world = World::graph(rows).await;
+    join_all(ALL.map(|situation| {
+        let (rows, times) = (random.random_range(0..120), random.random_range(1..3));
         let told = format!("MESSAGE_TRACE_SEED={seed}: {situation:?} with {rows} rows");
-        // Without rows the intake refuses nothing.
-        if rows == 0 && situation == Situation::KeyRefused {
-            continue;
-        }
-        let mut process = arrive(&world, situation).await;
-        let is_running = !matches!(situation, Situation::Killed | Situation::Stopped);
-        for _ in 0..random.random_range(1..3) {
-            compare(&world, &mut process, is_running, &told).await;
-        }
-        if is_running {
-            process.stop().await;
-            compare(&world, &mut process, false, &told).await;
-        }
+        agrees(situation, rows, times, told)
+    }))
+    .await;
+}
+
+/// Leads a world into a situation, and compares so many times what is said of it.
+async fn agrees(situation: Situation, rows: u64, times: usize, told: String) {
+    // Without rows the intake refuses nothing.
+    if rows == 0 && situation == Situation::KeyRefused {
+        return;
+    }
+    let world = World::graph(rows).await;
+    let mut process = arrive(&world, situation).await;
+    let is_running = !matches!(situation, Situation::Killed | Situation::Stopped);
+    for _ in 0..times {
+        compare(&world, &mut process, is_running, &told).await;
+    }
+    if is_running {
+        process.stop().await;
+        compare(&world, &mut process, false, &told).await;
     }
 }

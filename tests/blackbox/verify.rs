@@ -107,36 +107,38 @@ pub(crate) fn add_late(world: &World, hour: DateTime<Utc>, number: i64) -> Trace
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_hour_is_proven_with_the_figures_of_the_service() {
-    for trigger in ALL {
-        let world = collected(trigger, 600).await;
-        let (code, document) = verified(&world, &["--from", "-5h"]).await;
-        assert_eq!(code, Some(0), "{document:#}");
-        assert_eq!(document["outcome"], "proven");
-        // Not the fifth: when a full hour passes meanwhile, it is not asked for.
-        for ago in 3..=4 {
-            let hour = hour(&world, ago);
-            let rows = world.emulator.rows(hour, hour + TimeDelta::hours(1)).len();
-            assert!(rows > 0);
-            let verdict = verdict(&document, hour);
-            assert_eq!(verdict["finding"], "proven", "{verdict:#}");
-            assert_eq!(
-                (&verdict["accepted"], &verdict["shown"]),
-                (&json!(rows), &json!(rows))
-            );
-            assert_eq!(verdict["statuses_differ"], false);
-        }
-        let newest = document["verdicts"].as_array().unwrap().last();
-        assert_eq!(newest.unwrap()["finding"], "open", "{document:#}");
-        // Nothing was sent, and what was found is there without asking again.
-        assert_eq!(doubled(&world), 0);
-        let requests = world.requests(trigger_pages(trigger)).len();
-        let (code, last) = verified(&world, &["--last"]).await;
-        assert_eq!((code, &last["verdicts"]), (Some(0), &document["verdicts"]));
-        assert_eq!(world.requests(trigger_pages(trigger)).len(), requests);
-        // The collection goes on as if nothing had been.
-        run_once(&world).await;
-        world.all_delivered().await;
+    join_all(ALL.map(is_proven)).await;
+}
+
+async fn is_proven(trigger: Trigger) {
+    let world = collected(trigger, 600).await;
+    let (code, document) = verified(&world, &["--from", "-5h"]).await;
+    assert_eq!(code, Some(0), "{document:#}");
+    assert_eq!(document["outcome"], "proven");
+    // Not the fifth: when a full hour passes meanwhile, it is not asked for.
+    for ago in 3..=4 {
+        let hour = hour(&world, ago);
+        let rows = world.emulator.rows(hour, hour + TimeDelta::hours(1)).len();
+        assert!(rows > 0);
+        let verdict = verdict(&document, hour);
+        assert_eq!(verdict["finding"], "proven", "{verdict:#}");
+        assert_eq!(
+            (&verdict["accepted"], &verdict["shown"]),
+            (&json!(rows), &json!(rows))
+        );
+        assert_eq!(verdict["statuses_differ"], false);
     }
+    let newest = document["verdicts"].as_array().unwrap().last();
+    assert_eq!(newest.unwrap()["finding"], "open", "{document:#}");
+    // Nothing was sent, and what was found is there without asking again.
+    assert_eq!(doubled(&world), 0);
+    let requests = world.requests(trigger_pages(trigger)).len();
+    let (code, last) = verified(&world, &["--last"]).await;
+    assert_eq!((code, &last["verdicts"]), (Some(0), &document["verdicts"]));
+    assert_eq!(world.requests(trigger_pages(trigger)).len(), requests);
+    // The collection goes on as if nothing had been.
+    run_once(&world).await;
+    world.all_delivered().await;
 }
 
 fn trigger_pages(trigger: Trigger) -> emulator::Endpoint {
@@ -148,32 +150,34 @@ fn trigger_pages(trigger: Trigger) -> emulator::Endpoint {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_came_after_its_hour_was_final_is_named_and_delivered_once() {
-    for trigger in ALL {
-        let world = collected(trigger, 300).await;
-        let hour = hour(&world, 4);
-        let rows: Vec<TraceRow> = (0..2)
-            .map(|number| add_late(&world, hour, number))
-            .collect();
-        assert_eq!(missing(&world), 2);
-        let said = verify(&world, &["--from", "-5h"]).await;
-        assert_eq!(said.code, Some(6), "{said}");
-        for row in rows {
-            let named = format!("was missing: {} to {}", row.trace_id, row.recipient);
-            assert!(said.stdout.contains(&named), "{said}");
-        }
-        assert!(
-            said.stderr.contains("were missing: 2. Delivered now: 2"),
-            "{said}"
-        );
-        assert_eq!((missing(&world), doubled(&world)), (0, 0));
-        // They count from now on.
-        let (code, document) = verified(&world, &["--from", "-5h"]).await;
-        assert_eq!(code, Some(0), "{document:#}");
-        run_once(&world).await;
-        assert_eq!((missing(&world), doubled(&world)), (0, 0));
-        let (code, _) = verified(&world, &["--from", "-5h"]).await;
-        assert_eq!(code, Some(0));
+    join_all(ALL.map(is_named_and_delivered)).await;
+}
+
+async fn is_named_and_delivered(trigger: Trigger) {
+    let world = collected(trigger, 300).await;
+    let hour = hour(&world, 4);
+    let rows: Vec<TraceRow> = (0..2)
+        .map(|number| add_late(&world, hour, number))
+        .collect();
+    assert_eq!(missing(&world), 2);
+    let said = verify(&world, &["--from", "-5h"]).await;
+    assert_eq!(said.code, Some(6), "{said}");
+    for row in rows {
+        let named = format!("was missing: {} to {}", row.trace_id, row.recipient);
+        assert!(said.stdout.contains(&named), "{said}");
     }
+    assert!(
+        said.stderr.contains("were missing: 2. Delivered now: 2"),
+        "{said}"
+    );
+    assert_eq!((missing(&world), doubled(&world)), (0, 0));
+    // They count from now on.
+    let (code, document) = verified(&world, &["--from", "-5h"]).await;
+    assert_eq!(code, Some(0), "{document:#}");
+    run_once(&world).await;
+    assert_eq!((missing(&world), doubled(&world)), (0, 0));
+    let (code, _) = verified(&world, &["--from", "-5h"]).await;
+    assert_eq!(code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -397,44 +401,46 @@ async fn what_was_found_is_written_as_lines_of_values_and_as_a_page() {
 /// Also those that were named before addresses were to be hidden.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_row_is_named_without_its_recipient_where_addresses_are_hidden() {
-    for trigger in ALL {
-        let world = collected(trigger, 100).await;
-        add_late(&world, hour(&world, 4), 1);
-        assert_eq!(verify(&world, &["--from", "-5h"]).await.code, Some(6));
-        let kept = || fs::read_to_string(world.data().join("verify-hours.jsonl")).unwrap();
-        assert!(kept().contains("late-1@contoso.example"));
+    join_all(ALL.map(is_named_without_its_recipient)).await;
+}
 
-        let mut settings = hiding();
-        for (name, value) in [("start_time", 7), ("settle_time", 0), ("chunk_size", 100)] {
-            settings[name] = value.into();
-        }
-        configure(&world, &settings);
-        run_once(&world).await;
-        let last = verify(&world, &["--last"]).await;
-        assert_eq!(last.code, Some(6), "{last}");
-        let row = add_late(&world, hour(&world, 4), 2);
-        let before = kept();
-        let path = world.data().join("report.html");
-        let said = verify(
-            &world,
-            &["--from", "-5h", "--report", path.to_str().unwrap()],
-        )
-        .await;
-        assert_eq!(said.code, Some(6), "{said}");
-        assert!(said.stdout.contains(&row.trace_id.to_string()), "{said}");
-        assert!(said.stdout.contains(".invalid"), "{said}");
-        let (_, document) = verified(&world, &["--last"]).await;
-        let lines = verify(&world, &["--last", "--csv"]).await;
-        let page = fs::read_to_string(path).unwrap();
-        let told = [last, said, lines].map(|said| said.to_string());
-        for text in [document.to_string(), page, before, kept()]
-            .iter()
-            .chain(&told)
-        {
-            assert!(!text.contains("late-"), "{text}");
-        }
-        assert_eq!(missing(&world), 0);
+async fn is_named_without_its_recipient(trigger: Trigger) {
+    let world = collected(trigger, 100).await;
+    add_late(&world, hour(&world, 4), 1);
+    assert_eq!(verify(&world, &["--from", "-5h"]).await.code, Some(6));
+    let kept = || fs::read_to_string(world.data().join("verify-hours.jsonl")).unwrap();
+    assert!(kept().contains("late-1@contoso.example"));
+
+    let mut settings = hiding();
+    for (name, value) in [("start_time", 7), ("settle_time", 0), ("chunk_size", 100)] {
+        settings[name] = value.into();
     }
+    configure(&world, &settings);
+    run_once(&world).await;
+    let last = verify(&world, &["--last"]).await;
+    assert_eq!(last.code, Some(6), "{last}");
+    let row = add_late(&world, hour(&world, 4), 2);
+    let before = kept();
+    let path = world.data().join("report.html");
+    let said = verify(
+        &world,
+        &["--from", "-5h", "--report", path.to_str().unwrap()],
+    )
+    .await;
+    assert_eq!(said.code, Some(6), "{said}");
+    assert!(said.stdout.contains(&row.trace_id.to_string()), "{said}");
+    assert!(said.stdout.contains(".invalid"), "{said}");
+    let (_, document) = verified(&world, &["--last"]).await;
+    let lines = verify(&world, &["--last", "--csv"]).await;
+    let page = fs::read_to_string(path).unwrap();
+    let told = [last, said, lines].map(|said| said.to_string());
+    for text in [document.to_string(), page, before, kept()]
+        .iter()
+        .chain(&told)
+    {
+        assert!(!text.contains("late-"), "{text}");
+    }
+    assert_eq!(missing(&world), 0);
 }
 
 /// Before anything is read, as hours may pass until it is there.
