@@ -3,11 +3,10 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use emulator::{Backlog, Emulator, Options, TraceRow, Traffic};
-use serde_json::json;
+use chrono::{DateTime, TimeDelta, Utc};
+use emulator::{Backlog, Emulator, Options, Traffic};
 
-/// The mail of a tenant. Rows are evenly spread over the time before `newest`.
+/// The mail of a tenant, its rows evenly spread over the time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mail {
     /// How many rows.
@@ -51,16 +50,16 @@ pub(crate) struct Stock {
 impl Stock {
     /// Renders the mail that the emulator generates.
     pub(crate) fn new(mail: Mail, dialect: Dialect) -> Self {
-        let clock = emulator::Clock::new(move || mail.until);
         let emulator = Emulator::new(Options {
-            clock,
+            clock: emulator::Clock::new(move || mail.until),
             traffic: Traffic {
                 backlog: Backlog::rows(mail.span, mail.rows),
                 ..Traffic::default()
             },
             ..Options::default()
         });
-        let rows = emulator.rows(mail.until - mail.span, mail.until);
+        let begin = mail.until - mail.span;
+        let rows = emulator.rows(begin, mail.until);
         let mut text = Vec::with_capacity(rows.len() * 800);
         let mut begins = Vec::with_capacity(rows.len() + 1);
         for (index, row) in rows.iter().enumerate() {
@@ -69,8 +68,8 @@ impl Stock {
                 text.push(b',');
             }
             let rendered = match dialect {
-                Dialect::Reporting => reporting(row, index, mail),
-                Dialect::Graph => graph(row),
+                Dialect::Reporting => row.reporting(index as u64, begin, mail.until),
+                Dialect::Graph => row.graph(),
             };
             text.extend_from_slice(rendered.as_bytes());
         }
@@ -109,66 +108,4 @@ impl Stock {
         let comma = usize::from(rows.start > 0);
         self.text.slice(at(rows.start) + comma..at(rows.end))
     }
-}
-
-fn reporting(row: &TraceRow, index: usize, mail: Mail) -> String {
-    let id = format!(
-        "https://reports.office365.com/ecp/ReportingWebService/Reporting.svc/MessageTrace({index})"
-    );
-    let date = |at: DateTime<Utc>| format!("/Date({})/", at.timestamp_millis());
-    // In the order of the service, which an object of `serde_json` does not keep.
-    object(&[
-        (
-            "__metadata",
-            object(&[
-                ("id", text(&id)),
-                ("uri", text(&id)),
-                ("type", text("TenantReporting.MessageTrace")),
-            ]),
-        ),
-        ("Organization", text(&row.organization)),
-        ("MessageId", json!(row.message_id).to_string()),
-        ("Received", text(&date(row.received))),
-        ("SenderAddress", text(&row.sender)),
-        ("RecipientAddress", text(&row.recipient)),
-        ("Subject", json!(row.subject).to_string()),
-        ("Status", text(row.status.pascal())),
-        ("ToIP", json!(row.to_ip).to_string()),
-        ("FromIP", json!(row.from_ip).to_string()),
-        ("Size", row.size.to_string()),
-        ("MessageTraceId", text(&row.trace_id.to_string())),
-        ("StartDate", text(&date(mail.until - mail.span))),
-        ("EndDate", text(&date(mail.until))),
-        ("Index", index.to_string()),
-    ])
-}
-
-fn graph(row: &TraceRow) -> String {
-    let optional = |value: &Option<String>| text(value.as_deref().unwrap_or_default());
-    let received = row.received.to_rfc3339_opts(SecondsFormat::Millis, true);
-    object(&[
-        ("id", text(&row.trace_id.to_string())),
-        ("senderAddress", text(&row.sender)),
-        ("recipientAddress", text(&row.recipient)),
-        ("messageId", optional(&row.message_id)),
-        ("receivedDateTime", text(&received)),
-        ("subject", optional(&row.subject)),
-        ("size", row.size.to_string()),
-        ("fromIP", optional(&row.from_ip)),
-        ("toIP", optional(&row.to_ip)),
-        ("status", text(row.status.camel())),
-    ])
-}
-
-fn text(value: &str) -> String {
-    json!(value).to_string()
-}
-
-/// An object with these members, whose values are JSON already.
-fn object(members: &[(&str, String)]) -> String {
-    let members = members.iter();
-    let members: Vec<_> = members
-        .map(|(name, value)| format!("\"{name}\":{value}"))
-        .collect();
-    format!("{{{}}}", members.join(","))
 }

@@ -65,22 +65,10 @@ impl Page<'_> {
         } else {
             "{\"d\":{\"results\":["
         });
-        let date = |at: DateTime<Utc>| {
-            let slash = if self.escaped_slashes { "\\/" } else { "/" };
-            format!("\"{slash}Date({}){slash}\"", at.timestamp_millis())
-        };
-        let window = Window {
-            start: date(self.start),
-            end: date(self.end),
-        };
+        let slash = if self.escaped_slashes { "\\/" } else { "/" };
+        let window = Window::verbose(self.start, self.end, slash);
         self.objects(page, |text, row, index| {
-            let id = format!("\"{SERVICE}/MessageTrace({index})\"");
-            text.push_str("{\"__metadata\":{\"id\":");
-            text.push_str(&id);
-            text.push_str(",\"uri\":");
-            text.push_str(&id);
-            text.push_str(",\"type\":\"TenantReporting.MessageTrace\"},");
-            fields(text, row, &date(row.received), &window, index);
+            verbose(text, row, slash, &window, index);
         });
         let text = &mut page.text;
         text.push(']');
@@ -140,10 +128,51 @@ impl Page<'_> {
     }
 }
 
+impl TraceRow {
+    /// The row as the Reporting Web Service shows it in verbose JSON, as number `index` of the rows of a
+    /// window, without escaped slashes.
+    pub fn reporting(&self, index: u64, start: DateTime<Utc>, end: DateTime<Utc>) -> String {
+        let mut text = String::new();
+        verbose(
+            &mut text,
+            self,
+            "/",
+            &Window::verbose(start, end, "/"),
+            index,
+        );
+        text
+    }
+}
+
 /// `StartDate` and `EndDate` as JSON.
 struct Window {
     start: String,
     end: String,
+}
+
+impl Window {
+    fn verbose(start: DateTime<Utc>, end: DateTime<Utc>, slash: &str) -> Self {
+        Self {
+            start: date(start, slash),
+            end: date(end, slash),
+        }
+    }
+}
+
+/// A date of verbose JSON.
+fn date(at: DateTime<Utc>, slash: &str) -> String {
+    format!("\"{slash}Date({}){slash}\"", at.timestamp_millis())
+}
+
+/// A row in verbose JSON.
+fn verbose(text: &mut String, row: &TraceRow, slash: &str, window: &Window, index: u64) {
+    let id = format!("\"{SERVICE}/MessageTrace({index})\"");
+    text.push_str("{\"__metadata\":{\"id\":");
+    text.push_str(&id);
+    text.push_str(",\"uri\":");
+    text.push_str(&id);
+    text.push_str(",\"type\":\"TenantReporting.MessageTrace\"},");
+    fields(text, row, &date(row.received, slash), window, index);
 }
 
 /// The fields of a row up to the end of its object.

@@ -41,6 +41,11 @@ impl Lateness {
         self.0.last().map_or(0, |(_, length)| span(*length))
     }
 
+    /// The length at this quantile.
+    pub fn length(&self, quantile: f64) -> TimeDelta {
+        TimeDelta::microseconds(self.at(quantile) / 10)
+    }
+
     /// The lateness at this quantile.
     pub(crate) fn at(&self, quantile: f64) -> Ticks {
         let above = self.0.partition_point(|(at, _)| *at <= quantile);

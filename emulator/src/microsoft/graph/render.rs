@@ -8,6 +8,20 @@ use super::super::{
 };
 use crate::{GraphSettings, TraceRow};
 
+impl TraceRow {
+    /// The row as Microsoft Graph shows it by default.
+    pub fn graph(&self) -> String {
+        let form = Form {
+            settings: &GraphSettings::default(),
+            root: "",
+            all_statuses: true,
+        };
+        let mut text = String::new();
+        form.row(&mut text, self);
+        text
+    }
+}
+
 /// Who asks, as far as it changes the form of the answer.
 pub(super) struct Form<'a> {
     pub(super) settings: &'a GraphSettings,
