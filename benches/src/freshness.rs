@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::{
     chart::{Panel, draw},
     contestant::Trigger,
-    report::{Figure, Outcome, say, table},
+    report::{Figure, Outcome, most, say, table},
     side_by_side,
     stage::{Play, perform},
 };
@@ -30,27 +30,48 @@ const BEGINNING: Duration = Duration::from_secs(400);
 const ROWS: f64 = 400.0;
 const LEAST: f64 = 1200.0;
 
-/// What makes it slow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    None,
-    /// One request in five fails.
-    Failing,
-    /// Answers take 3 s instead of 0.2 s.
-    Slow,
+/// What makes it slow, in figures with this name and target.
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    name: &'static str,
+    /// The share of requests that fail.
+    failing: f64,
+    /// How long answers take, in milliseconds.
+    latency: u64,
+    /// What is added to half a `frequency` for the median that is wanted, and to a whole one for the
+    /// 99th percentile; and for each page, in seconds.
+    wanted: (f64, f64, f64),
+    figure: &'static str,
+    target: &'static str,
 }
 
-impl Trouble {
-    const ALL: [Self; 3] = [Self::None, Self::Failing, Self::Slow];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::None => "answers of 0.2 s",
-            Self::Failing => "the same, 20 % of requests fail",
-            Self::Slow => "answers of 3 s",
-        }
-    }
-}
+const TROUBLES: [Trouble; 3] = [
+    Trouble {
+        name: "answers of 0.2 s",
+        failing: 0.0,
+        latency: 200,
+        wanted: (1.0, 3.0, 0.0),
+        figure: "Freshness, median; 99th percentile, of the tenant with the latest rows",
+        target: "half a `frequency` plus 1 s; one `frequency` plus 3 s",
+    },
+    Trouble {
+        name: "the same, 20 % of requests fail",
+        failing: 0.2,
+        latency: 200,
+        // Of the median with faults nothing is promised.
+        wanted: (f64::INFINITY, 15.0, 0.0),
+        figure: "Freshness while 20 % of requests fail",
+        target: "99th percentile one `frequency` plus 15 s",
+    },
+    Trouble {
+        name: "answers of 3 s",
+        failing: 0.0,
+        latency: 3000,
+        wanted: (1.0, 3.0, 3.0),
+        figure: "Freshness with answers of 3 s",
+        target: "half a `frequency` plus 1 s; one plus 3 s; and 3 s for each page",
+    },
+];
 
 /// A tenant that is watched.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +89,7 @@ impl Case {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for rows_per_day in TENANTS {
-            for trouble in Trouble::ALL {
+            for trouble in TROUBLES {
                 for frequency in FREQUENCIES {
                     all.extend([Trigger::Graph, Trigger::Account].map(|trigger| Self {
                         trigger,
@@ -87,25 +108,14 @@ impl Case {
         f64::from(self.rows_per_day) / 86_400.0
     }
 
-    /// The median and the 99th percentile that are wanted, in seconds.
-    fn wanted(&self) -> (f64, f64) {
+    /// Whether median and 99th percentile are as wanted.
+    fn is_met(&self, delays: &Delays) -> bool {
         let frequency = f64::from(self.frequency);
-        match self.trouble {
-            Trouble::None => (frequency / 2.0 + 1.0, frequency + 3.0),
-            // Of the median with faults nothing is promised.
-            Trouble::Failing => (f64::INFINITY, frequency + 15.0),
-            Trouble::Slow => {
-                let pages = self.rate() * frequency / self.trigger.dialect().page_rows() as f64;
-                let pages = 3.0 * (pages.floor() + 1.0);
-                (frequency / 2.0 + 1.0 + pages, frequency + 3.0 + pages)
-            }
-        }
+        let pages = self.rate() * frequency / self.trigger.dialect().page_rows() as f64;
+        let (median, p99, page) = self.trouble.wanted;
+        let pages = page * (pages.floor() + 1.0);
+        delays.median <= frequency / 2.0 + median + pages && delays.p99 <= frequency + p99 + pages
     }
-}
-
-fn is_as_wanted((case, delays): &Found) -> bool {
-    let (middle, most) = case.wanted();
-    delays.median <= middle && delays.p99 <= most
 }
 
 pub(crate) async fn measure() -> anyhow::Result<Outcome> {
@@ -118,17 +128,14 @@ pub(crate) async fn measure() -> anyhow::Result<Outcome> {
 fn watch(case: &Case) -> anyhow::Result<Found> {
     let play = Play {
         rate: case.rate(),
-        latency: match case.trouble {
-            Trouble::None | Trouble::Failing => 200,
-            Trouble::Slow => 3000,
-        },
+        latency: case.trouble.latency,
         page_rows: case.trigger.dialect().page_rows(),
         frequency: case.frequency,
         ..Play::default()
     };
     let delays = perform(case.trigger, play, async |stage| {
-        if case.trouble == Trouble::Failing {
-            stage.fails(0.2);
+        if case.trouble.failing > 0.0 {
+            stage.fails(case.trouble.failing);
         }
         sleep(BEGINNING).await;
         stage.emulator.forget_deliveries();
@@ -141,55 +148,44 @@ fn watch(case: &Case) -> anyhow::Result<Found> {
     Ok((*case, delays))
 }
 
+/// How late the rows of the latest of these tenants were.
+fn latest<'a>(of: impl Iterator<Item = &'a Found>, value: fn(&Delays) -> f64) -> f64 {
+    most(of.map(|(_, delays)| value(delays)))
+}
+
 fn outcome(found: &[Found]) -> Outcome {
-    let figures = Trouble::ALL.map(|trouble| {
-        let of = || {
-            found
-                .iter()
-                .filter(move |(case, _)| case.trouble == trouble)
-        };
+    let figures = TROUBLES.map(|trouble| {
+        let is_of = move |(case, _): &&Found| case.trouble.name == trouble.name;
+        let of = || found.iter().filter(is_of);
         let of_each = FREQUENCIES.map(|frequency| {
             let of = || of().filter(move |(case, _)| case.frequency == frequency);
-            let median = of().map(|(_, delays)| delays.median).fold(0.0, f64::max);
-            let most = of().map(|(_, delays)| delays.p99).fold(0.0, f64::max);
-            format!("{median:.1} s; {most:.1} s at {frequency} s")
+            let median = latest(of(), |delays| delays.median);
+            let p99 = latest(of(), |delays| delays.p99);
+            format!("{median:.1} s; {p99:.1} s at {frequency} s")
         });
-        let (name, target) = match trouble {
-            Trouble::None => (
-                "Freshness, median; 99th percentile, of the tenant with the latest rows",
-                "half a `frequency` plus 1 s; one `frequency` plus 3 s",
-            ),
-            Trouble::Failing => (
-                "Freshness while 20 % of requests fail",
-                "99th percentile one `frequency` plus 15 s",
-            ),
-            Trouble::Slow => (
-                "Freshness with answers of 3 s",
-                "half a `frequency` plus 1 s; one plus 3 s; and 3 s for each page",
-            ),
-        };
         Figure {
-            name,
-            target,
+            name: trouble.figure,
+            target: trouble.target,
             measured: of_each.join(", "),
-            met: of().all(is_as_wanted),
+            met: of().all(|(case, delays)| case.is_met(delays)),
         }
     });
+    let rows = found.iter().map(|(case, delays)| {
+        let missed = if case.is_met(delays) { "" } else { "missed" };
+        format!(
+            "`{}`, {} | {} | {} | {} | {:.1} | {:.1} | {missed}",
+            case.trigger.command(),
+            case.trouble.name,
+            case.frequency,
+            case.rows_per_day,
+            delays.count,
+            delays.median,
+            delays.p99,
+        )
+    });
     let table = table(
-        found,
-        &[
-            ("Case", &|(case, _)| {
-                format!("`{}`, {}", case.trigger.command(), case.trouble.name())
-            }),
-            ("`frequency`, s", &|(case, _)| case.frequency.to_string()),
-            ("rows a day", &|(case, _)| case.rows_per_day.to_string()),
-            ("rows", &|(_, delays)| delays.count.to_string()),
-            ("median, s", &|(_, delays)| format!("{:.1}", delays.median)),
-            ("99 of 100, s", &|(_, delays)| format!("{:.1}", delays.p99)),
-            ("", &|found| {
-                (if is_as_wanted(found) { "" } else { "missed" }).to_owned()
-            }),
-        ],
+        "Case | `frequency`, s | rows a day | rows | median, s | 99 of 100, s | ",
+        rows,
     );
     Outcome {
         figures: figures.into(),
@@ -210,14 +206,14 @@ fn picture(found: &[Found]) -> String {
         let line = |trouble: Trouble, name: &str, value: fn(&Delays) -> f64| {
             let points = TENANTS.map(|rows| {
                 let of = found.iter().filter(|(case, _)| {
-                    (case.rows_per_day, case.frequency, case.trouble) == (rows, frequency, trouble)
+                    (case.rows_per_day, case.frequency, case.trouble.name)
+                        == (rows, frequency, trouble.name)
                 });
-                let latest = of.map(|(_, delays)| value(delays)).fold(0.0, f64::max);
-                (f64::from(rows), latest)
+                (f64::from(rows), latest(of, value))
             });
-            (format!("{name}, {}", trouble.name()), points.to_vec())
+            (format!("{name}, {}", trouble.name), points.to_vec())
         };
-        let lines = Trouble::ALL.map(|trouble| {
+        let lines = TROUBLES.map(|trouble| {
             let median = line(trouble, "median", |delays| delays.median);
             [median, line(trouble, "99 of 100", |delays| delays.p99)]
         });
@@ -225,7 +221,7 @@ fn picture(found: &[Found]) -> String {
             title: format!("Every {frequency} s"),
             across: "rows a day",
             up: "s until accepted",
-            lines: lines.into_iter().flatten().collect(),
+            lines: lines.concat(),
         }
     }))
 }

@@ -15,8 +15,8 @@ use crate::{
     Bench,
     contestant::{Contestant, Seat, Trigger},
     process::Usage,
-    report::{Figure, Outcome, facts, median, mib, number, say},
-    site::Site,
+    report::{Figure, Outcome, median, mib, number, say, table},
+    site::{Site, Wire},
     size::bytes_below,
     start::first_request,
 };
@@ -59,7 +59,7 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
         changing: 0.1,
         ..Traffic::default()
     };
-    let site = Site::living(traffic, start).await?;
+    let site = Site::living(None, Wire::Plain, traffic, start.timestamp_millis()).await?;
     // To compress pages would take longer than all else.
     site.emulator
         .configure(|settings| settings.transport.gzip = false);
@@ -81,19 +81,16 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     let (start, open) = restarts(bench, &site, &seat).await?;
     let cpu = usage.cpu.as_secs_f64();
     let accepted = verdict.accepted;
-    let table = facts(
-        "26 hours of 10 million rows a day",
-        &[
-            ("rows and changes of status delivered", accepted.to_string()),
-            ("CPU s", format!("{cpu:.0}")),
-            ("peak MiB", format!("{peak:.1}")),
-            ("MiB on the disk", format!("{state:.1}")),
-            ("of them known rows", format!("{known_rows:.1}")),
-            ("ms of processor to open these", format!("{open:.1}")),
-            (
-                "ms from a restart to its first request, median",
-                format!("{start:.1}"),
-            ),
+    let table = table(
+        "26 hours of 10 million rows a day | ",
+        [
+            format!("rows and changes of status delivered | {accepted}"),
+            format!("CPU s | {cpu:.0}"),
+            format!("peak MiB | {peak:.1}"),
+            format!("MiB on the disk | {state:.1}"),
+            format!("of them known rows | {known_rows:.1}"),
+            format!("ms of processor to open these | {open:.1}"),
+            format!("ms from a restart to its first request, median | {start:.1}"),
         ],
     );
     Ok(Outcome {

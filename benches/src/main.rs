@@ -164,7 +164,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             Part::Freshness => freshness::measure().await?,
             Part::Recovery => recovery::measure(&bench).await?,
             Part::Tenants => tenants::measure(&bench).await?,
-            Part::Settling => settling::measure(),
+            Part::Settling => settling::measure().await?,
             Part::Size => size::measure(&bench)?,
         });
     }

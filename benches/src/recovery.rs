@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::{
     Bench,
     contestant::Trigger,
-    report::{Figure, Outcome, median, number, say, table},
+    report::{Figure, Outcome, median, most, number, say, table},
     side_by_side,
     stage::{Play, perform},
 };
@@ -133,55 +133,46 @@ fn pace(trigger: &Trigger) -> anyhow::Result<Pace> {
     })
 }
 
-fn most(values: &[f64]) -> f64 {
-    values.iter().copied().fold(0.0, f64::max)
-}
-
 fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
     let ends = |side: Side, trigger: Option<Trigger>| {
         let of = recoveries.iter().filter(|(which, whose, _)| {
             *which == side && trigger.is_none_or(|trigger| *whose == trigger)
         });
         let seconds: Vec<f64> = of.map(|(_, _, seconds)| *seconds).collect();
-        (most(&seconds), median(seconds))
+        (median(seconds.clone()), most(seconds))
     };
-    let end = |side, trigger: &Trigger| {
-        let (slowest, middle) = ends(side, Some(*trigger));
-        format!("{middle:.1}; {slowest:.1}")
-    };
-    let paces = |trigger: &Trigger, value: fn(&Pace) -> f64| {
-        let of = paces.iter().filter(|pace| pace.trigger == *trigger);
-        of.map(value).collect::<Vec<f64>>()
-    };
-    let pace = |trigger: &Trigger, value: fn(&Pace) -> f64| {
-        format!("{:.0}", median(paces(trigger, value)))
+    let paces = |trigger: Trigger, value: fn(&Pace) -> f64| -> Vec<f64> {
+        let of = paces.iter().filter(|pace| pace.trigger == trigger);
+        of.map(value).collect()
     };
     let slower: fn(&Pace) -> f64 = |pace| pace.failing / pace.well;
+    let rows = Trigger::ALL.map(|trigger| {
+        let [microsoft, intake] = Side::ALL.map(|side| {
+            let (middle, slowest) = ends(side, Some(trigger));
+            format!("{middle:.1}; {slowest:.1}")
+        });
+        let pace = |value: fn(&Pace) -> f64| median(paces(trigger, value));
+        format!(
+            "`{}` | {microsoft} | {intake} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1}",
+            trigger.command(),
+            pace(|pace| number(pace.requests as u64)),
+            pace(|pace| pace.failing),
+            pace(|pace| pace.well),
+            pace(slower),
+            most(paces(trigger, slower)),
+        )
+    });
     let table = table(
-        &Trigger::ALL,
-        &[
-            ("", &|trigger| format!("`{}`", trigger.command())),
-            ("without Microsoft", &|it| end(Side::Microsoft, it)),
-            ("without the intake", &|it| end(Side::Intake, it)),
-            ("requests for the backlog", &|it| {
-                pace(it, |pace| number(pace.requests as u64))
-            }),
-            ("s while 40 % fail", &|it| pace(it, |pace| pace.failing)),
-            ("s without faults", &|it| pace(it, |pace| pace.well)),
-            ("times as long", &|it| {
-                format!("{:.1}", median(paces(it, slower)))
-            }),
-            ("the worst run", &|it| {
-                format!("{:.1}", most(&paces(it, slower)))
-            }),
-        ],
+        " | without Microsoft | without the intake | requests for the backlog | s while 40 % fail | \
+         s without faults | times as long | the worst run",
+        rows,
     );
     let names = [
         "(i) first new row after ten minutes without Microsoft",
         "(i) first new row after ten minutes without the intake",
     ];
     let figures = names.into_iter().zip(Side::ALL).map(|(name, side)| {
-        let (slowest, middle) = ends(side, None);
+        let (middle, slowest) = ends(side, None);
         Figure {
             name,
             target: "within 15 s in the median; 30 s at most",
@@ -189,7 +180,7 @@ fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
             met: middle <= 15.0 && slowest <= 30.0,
         }
     });
-    let slowest = most(&Trigger::ALL.map(|trigger| median(paces(&trigger, slower))));
+    let slowest = most(Trigger::ALL.map(|trigger| median(paces(trigger, slower))));
     let backlog = Figure {
         name: "(i) a backlog with 40 % of requests failing, against as many requests without faults",
         target: "at most 3.0x as long",

@@ -1,14 +1,14 @@
 //! The limit: a program that GETs the same pages and POSTs the same bytes with the same HTTP client,
 //! and looks at none of them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use base::http::{ClientOptions, Http, Limits, Request, Response};
 use bytes::Bytes;
 use chrono::Utc;
 use microsoft::{Quota, Share, Urgency};
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::task::JoinSet;
 
 use crate::site::{RELAY_PAGE, ROWS};
 
@@ -45,7 +45,6 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let environment: HashMap<_, _> = std::env::vars().collect();
     let variable = |name: &str| environment.get(name).map(String::as_str);
     let http = Http::client(&ClientOptions::read(None, variable)?)?;
-    let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut under_way = JoinSet::new();
     let share = arguments
         .quota
@@ -58,25 +57,18 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let first = page * arguments.page_rows;
         let rows = (arguments.rows - first).min(arguments.page_rows);
         let url = format!("{}{RELAY_PAGE}{first}-{}", arguments.pages, first + rows);
-        let body = send(&http, http::Request::get(url).body(Bytes::new())?)
-            .await?
-            .into_body();
+        let page = send(http.clone(), http::Request::get(url).body(Bytes::new())?);
+        let body = page.await?.into_body();
         let chunks = rows.div_ceil(CHUNK);
         for chunk in 0..chunks {
             let bytes = body.len() * chunk / chunks..body.len() * (chunk + 1) / chunks;
             let request = http::Request::post(&arguments.intake)
                 .header(ROWS, CHUNK.min(rows - chunk * CHUNK))
                 .body(body.slice(bytes))?;
-            let permit = Arc::clone(&room).acquire_owned().await?;
-            let http = http.clone();
-            under_way.spawn(async move {
-                let answer = send(&http, request).await;
-                drop(permit);
-                answer
-            });
-        }
-        while let Some(done) = under_way.try_join_next() {
-            done??;
+            while under_way.len() >= IN_FLIGHT {
+                under_way.join_next().await.transpose()?.transpose()?;
+            }
+            under_way.spawn(send(http.clone(), request));
         }
     }
     while let Some(done) = under_way.join_next().await {
@@ -93,7 +85,7 @@ async fn keep_to(quota: &mut Quota) {
     }
 }
 
-async fn send(http: &Http, request: Request) -> anyhow::Result<Response> {
+async fn send(http: Http, request: Request) -> anyhow::Result<Response> {
     let answer = http.send(request, LIMITS).await.context("no answer")?;
     ensure!(answer.status().is_success(), "answered {}", answer.status());
     Ok(answer)

@@ -10,8 +10,6 @@ use std::{
 /// The notes, kept by hand, say why a target is missed, and what was tried.
 const MISSED: &str = "**missed** ([why](NOTES.md))";
 
-const MIB: f64 = 1_048_576.0;
-
 /// Shows a line.
 pub(crate) fn say(text: impl Display) {
     // When nobody listens, the files must do.
@@ -20,13 +18,18 @@ pub(crate) fn say(text: impl Display) {
 
 /// Bytes in MiB.
 pub(crate) fn mib(bytes: u64) -> f64 {
-    number(bytes) / MIB
+    number(bytes) / 1_048_576.0
 }
 
 /// A count for tables.
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub(crate) fn number(count: u64) -> f64 {
     count as f64
+}
+
+/// The most of these values, none of which is negative.
+pub(crate) fn most(values: impl IntoIterator<Item = f64>) -> f64 {
+    values.into_iter().fold(0.0, f64::max)
 }
 
 /// The middle of the values; of an even number of them, the mean of the two in the middle.
@@ -69,17 +72,16 @@ pub(crate) fn write(folder: &Path, head: &str, outcomes: &[Outcome]) -> anyhow::
 
 /// The report.
 pub(crate) fn markdown(head: &str, outcomes: &[Outcome]) -> String {
-    let figures: Vec<&Figure> = outcomes.iter().flat_map(|one| &one.figures).collect();
+    let figures = outcomes.iter().flat_map(|one| &one.figures);
     let figures = table(
-        &figures,
-        &[
-            ("Figure", &|figure| figure.name.to_owned()),
-            ("Target", &|figure| figure.target.to_owned()),
-            ("Measured", &|figure| figure.measured.clone()),
-            ("", &|figure| {
-                (if figure.met { "met" } else { MISSED }).to_owned()
-            }),
-        ],
+        "Figure | Target | Measured | ",
+        figures.map(|figure| {
+            let met = if figure.met { "met" } else { MISSED };
+            format!(
+                "{} | {} | {} | {met}",
+                figure.name, figure.target, figure.measured
+            )
+        }),
     );
     let figures = figures.replacen("--:|", "---|", 3);
     let mut text = format!("# Results\n\n{head}\n{figures}");
@@ -89,28 +91,13 @@ pub(crate) fn markdown(head: &str, outcomes: &[Outcome]) -> String {
     text
 }
 
-/// A column of a table: its head, and what stands there of each item.
-type Column<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
-
-/// A table of Markdown: words in the first column, numbers in the others.
-pub(crate) fn table<T>(items: &[T], columns: &[Column<'_, T>]) -> String {
-    let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
-    let numbers = "--:|".repeat(columns.len().saturating_sub(1));
-    let mut text = format!("| {} |\n|---|{numbers}\n", heads.join(" | "));
-    for item in items {
-        let cells: Vec<String> = columns.iter().map(|(_, cell)| cell(item)).collect();
-        _ = writeln!(text, "| {} |", cells.join(" | "));
+/// A table of Markdown, each row with its cells joined: words in the first column, numbers in the
+/// others.
+pub(crate) fn table(heads: &str, rows: impl IntoIterator<Item = String>) -> String {
+    let numbers = "--:|".repeat(heads.matches('|').count());
+    let mut text = format!("| {heads} |\n|---|{numbers}\n");
+    for row in rows {
+        _ = writeln!(text, "| {row} |");
     }
     text
-}
-
-/// A table of names and what was measured of each.
-pub(crate) fn facts(head: &str, facts: &[(&str, String)]) -> String {
-    table(
-        facts,
-        &[
-            (head, &|(name, _)| (*name).to_owned()),
-            ("", &|(_, value)| value.clone()),
-        ],
-    )
 }

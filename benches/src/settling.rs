@@ -1,20 +1,23 @@
 //! The schedule of settling, over six simulated days: what it costs, and when late rows are seen. It is
 //! the real [`Schedule`], with a service that answers at once and a tenant whose rows surface late.
 
-use std::{collections::HashMap, thread, time::Duration};
+use std::{mem, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
     Lane, SourceLimits,
     coverage::Coverage,
-    lateness::Lateness,
     schedule::{Completed, Schedule, ScheduleSettings},
 };
+use emulator::Lateness;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use rows::Window;
 use tokio::time::Instant;
 
-use crate::report::{Figure, Outcome, number, say, table};
+use crate::{
+    report::{Figure, Outcome, number, say, table},
+    side_by_side,
+};
 
 /// A source, as far as the schedule knows it.
 #[derive(Clone, Copy, Debug)]
@@ -51,16 +54,6 @@ const DAY: i64 = 86_400;
 /// Late rows that are watched, spread over the second and third day.
 const WATCHED: usize = 60_000;
 
-/// How late rows are: the share of rows, and the seconds within which it is visible.
-const LATENESS: [(f64, f64); 6] = [
-    (0.0, 20.0),
-    (0.5, 120.0),
-    (0.9, 600.0),
-    (0.99, 3600.0),
-    (0.999, 6.0 * 3600.0),
-    (1.0, 86_400.0),
-];
-
 /// What is found out about a tenant.
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -83,29 +76,26 @@ struct Case {
 impl Case {
     fn of(service: Service, rows_per_day: f64) -> Self {
         let mut tenant = Tenant::new(rows_per_day, service);
-        let (mut before, mut day) = (Read::default(), Read::default());
+        let mut second_day = Read::default();
         let mut intervals = 0;
         for minute in 0..6 * DAY / 60 {
-            match minute * 60 / DAY {
-                0 => before = tenant.read.clone(),
-                1 => day = tenant.read.clone(),
-                _ => {}
+            // What was read on the first day does not count.
+            if minute * 60 == DAY {
+                tenant.read = Read::default();
+            } else if minute * 60 == 2 * DAY {
+                second_day = mem::take(&mut tenant.read);
             }
             tenant.turn(at(minute * 60));
             intervals = intervals.max(tenant.schedule.coverage().stretches().len());
         }
-        let requests = |lane| {
-            let count = |read: &Read| read.requests.get(&lane).copied().unwrap_or(0);
-            count(&day) - count(&before)
-        };
         let seen: Vec<f64> = tenant.late.iter().filter_map(Late::delay).collect();
         let in_time = seen.iter().filter(|delay| **delay <= 1.0).count();
         Self {
             service,
             rows_per_day,
-            live: requests(Lane::Live),
-            settling: requests(Lane::Settle),
-            readings: (day.rows - before.rows) / rows_per_day,
+            live: second_day.live,
+            settling: second_day.settling,
+            readings: second_day.rows / rows_per_day,
             in_time: number(in_time as u64) / number(seen.len() as u64),
             slowest: seen.iter().copied().fold(0.0, f64::max),
             never_seen: tenant.late.len() - seen.len(),
@@ -120,36 +110,32 @@ impl Case {
     }
 }
 
-pub(crate) fn measure() -> Outcome {
+pub(crate) async fn measure() -> anyhow::Result<Outcome> {
     say("The schedule of settling ...");
-    let cases: Vec<Case> = thread::scope(|scope| {
-        let of = |service: Service| move || TENANTS.map(|rows| Case::of(service, rows));
-        let threads = SERVICES.map(|service| scope.spawn(of(service)));
-        let cases = threads.into_iter().flat_map(|thread| thread.join().ok());
-        cases.flatten().collect()
-    });
+    let tenants = SERVICES.map(|service| TENANTS.map(|rows| (service, rows)));
+    let mut cases = side_by_side(&tenants.concat(), |(service, rows)| {
+        Ok(Case::of(*service, *rows))
+    })
+    .await?;
+    cases.sort_by_key(|case| (case.service.name, case.rows_per_day as u64));
     let table = table(
-        &cases,
-        &[
-            ("Service", &|case| case.service.name.to_owned()),
-            ("Rows a day", &|case| case.rows_per_day.to_string()),
-            ("Live requests a day", &|case| case.live.to_string()),
-            ("Settling requests a day", &|case| case.settling.to_string()),
-            ("of all that may be made", &|case| {
-                format!("{:.1} %", case.part() * 100.0)
-            }),
-            ("An instant is read", &|case| {
-                format!("{:.0} times", case.readings)
-            }),
-            ("Late rows in time", &|case| {
-                format!("{:.2} %", case.in_time * 100.0)
-            }),
-            ("Slowest", &|case| {
-                format!("{:.1} times the promise", case.slowest)
-            }),
-            ("Never seen", &|case| case.never_seen.to_string()),
-            ("Intervals", &|case| case.intervals.to_string()),
-        ],
+        "Service | Rows a day | Live requests a day | Settling requests a day | of all that may be made | \
+         An instant is read | Late rows in time | Slowest | Never seen | Intervals",
+        cases.iter().map(|case| {
+            format!(
+                "{} | {} | {} | {} | {:.1} % | {:.0} times | {:.2} % | {:.1} times the promise | {} | {}",
+                case.service.name,
+                case.rows_per_day,
+                case.live,
+                case.settling,
+                case.part() * 100.0,
+                case.readings,
+                case.in_time * 100.0,
+                case.slowest,
+                case.never_seen,
+                case.intervals,
+            )
+        }),
     );
     let promised = || cases.iter().filter(|case| case.rows_per_day <= PROMISED);
     let in_time = promised().map(|case| case.in_time).fold(1.0, f64::min);
@@ -160,7 +146,7 @@ pub(crate) fn measure() -> Outcome {
         of.map(|case| case.in_time).fold(1.0, f64::min)
     };
     let (three, ten) = (of(3e6), of(1e7));
-    Outcome {
+    Ok(Outcome {
         figures: vec![
             Figure {
                 name: "settling, up to a million rows a day: late rows in time; part of the quota",
@@ -177,13 +163,14 @@ pub(crate) fn measure() -> Outcome {
         ],
         section: format!("## Settling\n\n`docs/settling.md` explains it.\n\n{table}"),
         ..Outcome::default()
-    }
+    })
 }
 
-/// What was read so far.
-#[derive(Clone, Default)]
+/// Requests of the live edge and of settling, and the rows that they and all others brought.
+#[derive(Default)]
 struct Read {
-    requests: HashMap<Lane, u64>,
+    live: u64,
+    settling: u64,
     rows: f64,
 }
 
@@ -206,7 +193,7 @@ impl Late {
 /// A tenant and its collection.
 struct Tenant {
     rows_per_day: f64,
-    page: f64,
+    rows_per_page: f64,
     late: Vec<Late>,
     schedule: Schedule,
     read: Read,
@@ -236,9 +223,9 @@ impl Tenant {
         let coverage = Coverage::new(at(-3600));
         Self {
             rows_per_day,
-            page: f64::from(service.rows_per_page),
+            rows_per_page: f64::from(service.rows_per_page),
             late: late_rows(),
-            schedule: Schedule::new(settings, coverage, Lateness::default()),
+            schedule: Schedule::new(settings, coverage, collect::lateness::Lateness::default()),
             read: Read::default(),
         }
     }
@@ -252,8 +239,12 @@ impl Tenant {
 
     fn read(&mut self, lane: Lane, window: Window, now: DateTime<Utc>) {
         let rows = self.rows(window);
-        let pages = (rows / self.page).ceil().max(1.0) as u64;
-        *self.read.requests.entry(lane).or_default() += pages;
+        let pages = (rows / self.rows_per_page).ceil().max(1.0) as u64;
+        match lane {
+            Lane::Live => self.read.live += pages,
+            Lane::Settle => self.read.settling += pages,
+            Lane::Backlog | Lane::Backfill | Lane::Verify => {}
+        }
         self.read.rows += rows;
         (0..pages).for_each(|_| self.schedule.paged(lane));
         let first = self
@@ -289,25 +280,16 @@ impl Tenant {
 /// The same rows in every run.
 fn late_rows() -> Vec<Late> {
     let mut random = StdRng::seed_from_u64(1);
+    let lateness = Lateness::realistic();
     let mut row = || {
         let received = at(random.random_range(DAY..3 * DAY));
-        let late = lateness(random.random());
         Late {
             received,
-            visible: received + TimeDelta::milliseconds((late * 1000.0) as i64),
+            visible: received + lateness.length(random.random()),
             seen: None,
         }
     };
     let mut rows: Vec<Late> = (0..WATCHED).map(|_| row()).collect();
     rows.sort_by_key(|row| row.received);
     rows
-}
-
-/// The seconds within which this share of the rows is visible.
-fn lateness(share: f64) -> f64 {
-    let pairs = LATENESS.iter().zip(LATENESS.iter().skip(1));
-    let mut around = pairs.filter(|(_, (to, _))| share <= *to);
-    around.next().map_or(0.0, |((from, short), (to, long))| {
-        short * (long / short).powf((share - from) / (to - from))
-    })
 }

@@ -34,22 +34,17 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
             process.stop().await?;
         }
     }
-    let starts = contestants.into_iter().zip(starts.into_iter().map(median));
-    let starts: Vec<(Contestant, f64)> = starts.collect();
     let (mut slowest, mut python) = (0.0, String::new());
-    for (contestant, millis) in &starts {
+    let found = contestants.into_iter().zip(starts);
+    let rows = found.map(|(contestant, starts)| {
+        let millis = median(starts);
         match contestant {
             Contestant::Python => python = format!(" (Python SDK: {millis:.0} ms)"),
-            _ => slowest = f64::max(slowest, *millis),
+            _ => slowest = f64::max(slowest, millis),
         }
-    }
-    let table = table(
-        &starts,
-        &[
-            ("", &|(contestant, _)| contestant.name()),
-            ("ms", &|(_, millis)| format!("{millis:.1}")),
-        ],
-    );
+        format!("{} | {millis:.1}", contestant.name())
+    });
+    let table = table(" | ms", rows);
     Ok(Outcome {
         figures: vec![Figure {
             name: "(c) start to first request, the slowest trigger",

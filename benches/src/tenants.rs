@@ -68,14 +68,10 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
 /// nothing comes.
 fn outcome(samples: &[(u32, f64)], share: f64) -> Outcome {
     let table = table(
-        samples,
-        &[
-            ("tenants", &|(tenants, _)| tenants.to_string()),
-            ("MiB of all", &|(_, all)| format!("{all:.0}")),
-            ("MiB of each", &|(tenants, all)| {
-                format!("{:.2}", all / f64::from(*tenants))
-            }),
-        ],
+        "tenants | MiB of all | MiB of each",
+        samples.iter().map(|(tenants, all)| {
+            format!("{tenants} | {all:.0} | {:.2}", all / f64::from(*tenants))
+        }),
     );
     let figure = samples.last().map(|(_, all)| Figure {
         name: "(j) 200 tenants of 1000 rows a day: proportional set size of all; processor while nothing comes",

@@ -11,8 +11,6 @@ use crate::{
 /// All samples.
 struct Account<'a>(&'a [Sample]);
 
-const ACCOUNT: Contestant = Contestant::Module(Trigger::Account);
-
 pub(super) fn outcome(samples: &[Sample], stocks: [&Stock; 2]) -> Outcome {
     let account = Account(samples);
     let [plain, production] = WIRES;
@@ -82,23 +80,22 @@ impl Account<'_> {
         wire: Wire,
     ) -> Option<Figure> {
         let found = Trigger::ALL.into_iter().filter_map(|trigger| {
-            let both = [
-                Contestant::Module(trigger),
-                Contestant::Relay(trigger.dialect()),
-            ];
-            Some((trigger, self.compared(both, wire, compare)?))
+            let relay = Contestant::Relay(trigger.dialect());
+            let value = self.compared([Contestant::Module(trigger), relay], wire, compare)?;
+            Some((value, format!("{value:.2}{unit} `{}`", trigger.command())))
         });
-        let found: Vec<_> = found.collect();
-        let worst = found.iter().map(|(_, value)| *value).reduce(f64::max)?;
-        let all = found
-            .iter()
-            .map(|(trigger, value)| format!("{value:.2}{unit} `{}`", trigger.command()));
+        let (values, shown): (Vec<f64>, Vec<String>) = found.unzip();
         Some(Figure {
             name,
             target,
-            measured: all.collect::<Vec<_>>().join(", "),
-            met: worst <= most,
+            measured: shown.join(", "),
+            met: values.into_iter().reduce(f64::max)? <= most,
         })
+    }
+
+    fn against_account(&self, contestant: Contestant, wire: Wire) -> Option<f64> {
+        let both = [contestant, Contestant::Module(Trigger::Account)];
+        self.compared(both, wire, |one, account| one / account)
     }
 
     fn against_python(
@@ -107,8 +104,7 @@ impl Account<'_> {
         (target, least): (&'static str, f64),
         wire: Wire,
     ) -> Option<Figure> {
-        let both = [Contestant::Python, ACCOUNT];
-        let ratio = self.compared(both, wire, |python, module| python / module)?;
+        let ratio = self.against_account(Contestant::Python, wire)?;
         Some(Figure {
             name,
             target,
@@ -118,8 +114,7 @@ impl Account<'_> {
     }
 
     fn hiding(&self, wire: Wire) -> Option<Figure> {
-        let both = [Contestant::Hiding, ACCOUNT];
-        let ratio = self.compared(both, wire, |hiding, module| hiding / module)?;
+        let ratio = self.against_account(Contestant::Hiding, wire)?;
         Some(Figure {
             name: "(a) in production: CPU per row, all hashed against nothing hidden",
             target: "at most 30 % more",
@@ -144,39 +139,32 @@ impl Account<'_> {
 
     fn section(&self, stocks: [&Stock; 2]) -> String {
         let mut runs: Vec<(Contestant, Wire)> = Vec::new();
-        for Sample {
-            contestant, wire, ..
-        } in self.0
-        {
-            if !runs.contains(&(*contestant, *wire)) {
-                runs.push((*contestant, *wire));
+        for sample in self.0 {
+            let run = (sample.contestant, sample.wire);
+            if !runs.contains(&run) {
+                runs.push(run);
             }
         }
-        let of = |(contestant, wire): &(Contestant, Wire), value: fn(&Sample) -> f64| {
-            median(self.of(*contestant, *wire).map(value))
-        };
-        let whole =
-            |run: &(Contestant, Wire), value: fn(&Sample) -> f64| format!("{:.0}", of(run, value));
+        let rows = runs.into_iter().map(|(contestant, wire)| {
+            let of = |value: fn(&Sample) -> f64| median(self.of(contestant, wire).map(value));
+            format!(
+                "{} | {} | {:.0} | {:.2} | {:.1} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}",
+                contestant.name(),
+                wire.name(),
+                of(|one| number(one.rows)),
+                of(|one| one.cpu),
+                of(|one| one.peak),
+                of(|one| number(one.rows) / one.wall),
+                of(|one| number(one.bytes[0]) / 1e6),
+                of(|one| number(one.bytes[1]) / 1e6),
+                of(|one| number(one.requests[0])),
+                of(|one| number(one.requests[1])),
+            )
+        });
         let table = table(
-            &runs,
-            &[
-                ("", &|run| run.0.name()),
-                ("services", &|run| run.1.name().to_owned()),
-                ("rows", &|run| whole(run, |one| number(one.rows))),
-                ("CPU s per million rows", &|run| {
-                    format!("{:.2}", of(run, |one| one.cpu))
-                }),
-                ("peak MiB", &|run| format!("{:.1}", of(run, |one| one.peak))),
-                ("rows per s", &|run| {
-                    whole(run, |one| number(one.rows) / one.wall)
-                }),
-                ("MB in", &|run| whole(run, |one| number(one.bytes[0]) / 1e6)),
-                ("MB out", &|run| {
-                    whole(run, |one| number(one.bytes[1]) / 1e6)
-                }),
-                ("pages", &|run| whole(run, |one| number(one.requests[0]))),
-                ("batches", &|run| whole(run, |one| number(one.requests[1]))),
-            ],
+            " | services | rows | CPU s per million rows | peak MiB | rows per s | MB in | MB out | \
+             pages | batches",
+            rows,
         );
         let [reporting, graph] =
             stocks.map(|stock| number(stock.bytes() as u64) / number(stock.len() as u64));

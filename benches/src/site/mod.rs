@@ -28,7 +28,7 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
@@ -102,7 +102,7 @@ pub(crate) struct Site {
     pub(crate) authority: Option<Authority>,
     inner: Arc<Inner>,
     _fronts: Vec<TlsFront>,
-    _closing: DropGuard,
+    _servers: [AbortOnDropHandle<()>; 2],
 }
 
 #[derive(Debug)]
@@ -122,16 +122,12 @@ struct Inner {
 impl Site {
     /// Shows this mail at the machine's time, or none.
     pub(crate) async fn open(stock: Option<Arc<Stock>>, wire: Wire) -> io::Result<Self> {
-        Self::open_with(stock, wire, Traffic::default(), 0).await
+        Self::living(stock, wire, Traffic::default(), 0).await
     }
 
-    /// Shows what the emulator makes of this traffic, over plain HTTP, to a contestant for whom it is
-    /// `now`, and then what it tells itself.
-    pub(crate) async fn living(traffic: Traffic, now: DateTime<Utc>) -> io::Result<Self> {
-        Self::open_with(None, Wire::Plain, traffic, now.timestamp_millis()).await
-    }
-
-    async fn open_with(
+    /// Shows this mail, or what the emulator makes of this traffic, to a contestant for whom it is `now`,
+    /// in milliseconds since 1970, and then what it tells itself; 0 for the machine's time.
+    pub(crate) async fn living(
         stock: Option<Arc<Stock>>,
         wire: Wire,
         traffic: Traffic,
@@ -154,11 +150,9 @@ impl Site {
             now,
             first: watch::Sender::new(None),
         });
-        let closing = CancellationToken::new();
-        let mut addresses = [
-            listen(&inner, &closing, Inner::microsoft).await?,
-            listen(&inner, &closing, Inner::sekoia).await?,
-        ];
+        let (microsoft, first) = listen(&inner, Inner::microsoft).await?;
+        let (sekoia, second) = listen(&inner, Inner::sekoia).await?;
+        let mut addresses = [microsoft, sekoia];
         let authority = (wire != Wire::Plain).then(Authority::new);
         let mut fronts = Vec::new();
         if let Some(authority) = &authority {
@@ -177,7 +171,7 @@ impl Site {
             authority,
             inner,
             _fronts: fronts,
-            _closing: closing.drop_guard(),
+            _servers: [first, second],
         })
     }
 
@@ -226,9 +220,8 @@ fn time(told: &AtomicI64) -> DateTime<Utc> {
 
 async fn listen<F>(
     inner: &Arc<Inner>,
-    closing: &CancellationToken,
     answer: impl Fn(Arc<Inner>, Request) -> F + Clone + Send + Sync + 'static,
-) -> io::Result<SocketAddr>
+) -> io::Result<(SocketAddr, AbortOnDropHandle<()>)>
 where
     F: Future<Output = Response> + Send + 'static,
 {
@@ -241,14 +234,9 @@ where
         }
         answer(Arc::clone(&inner), request)
     });
-    let closed = closing.clone().cancelled_owned();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = axum::serve(listener, router) => {}
-            () = closed => {}
-        }
-    });
-    Ok(address)
+    // It serves until it is aborted.
+    let server = tokio::spawn(async move { _ = axum::serve(listener, router).await });
+    Ok((address, AbortOnDropHandle::new(server)))
 }
 
 /// The number in a header.
@@ -270,8 +258,7 @@ impl Inner {
         };
         self.seen.pages.fetch_add(1, Relaxed);
         self.seen.bytes_out.fetch_add(page.len() as u64, Relaxed);
-        let answer = pages::answer(page, self.wire, time(&self.now)).await;
-        answer.unwrap_or_default()
+        pages::answer(page, self.wire, time(&self.now)).unwrap_or_default()
     }
 
     async fn sekoia(self: Arc<Self>, request: Request) -> Response {
@@ -292,16 +279,10 @@ impl Inner {
     }
 }
 
-/// How many events a batch holds. Inside of an event every quote is escaped, so the end of one and
-/// the beginning of the next are seen nowhere else.
+/// How many events a batch holds. Inside of an event every quote is escaped, so that the end of one is
+/// seen nowhere else.
 fn rows_in(body: &[u8]) -> usize {
-    let dense = memmem::find_iter(body, b"}\",\"{").count();
-    let spaced = if dense == 0 {
-        memmem::find_iter(body, b"}\", \"{").count()
-    } else {
-        0
-    };
-    dense + spaced + usize::from(memmem::find(body, b"\"{").is_some())
+    memmem::find_iter(body, b"}\"").count()
 }
 
 async fn forward(router: &Router, request: Request) -> Response {

@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use flate2::{Compression, write::GzEncoder};
 use futures_util::stream;
 use percent_encoding::percent_decode_str;
+use tokio::task::block_in_place;
 
 use super::{RELAY_PAGE, Wire};
 use crate::stock::{Dialect, Stock};
@@ -25,7 +26,7 @@ const PIECE: usize = 16 << 10;
 
 /// The answer with a page; in production compressed, as a server does it that makes its answers on the
 /// way: fast, and in pieces.
-pub(super) async fn answer(page: Bytes, wire: Wire, now: DateTime<Utc>) -> Result<Response, Error> {
+pub(super) fn answer(page: Bytes, wire: Wire, now: DateTime<Utc>) -> Result<Response, Error> {
     let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let head = Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
@@ -33,18 +34,10 @@ pub(super) async fn answer(page: Bytes, wire: Wire, now: DateTime<Utc>) -> Resul
     if wire != Wire::Production {
         return head.body(Body::from(page));
     }
-    let compress = move || {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        // Writing to memory cannot fail.
-        encoder.write_all(&page).and_then(|()| encoder.finish())
-    };
-    let whole = tokio::task::spawn_blocking(compress).await;
-    let whole = Bytes::from(
-        whole
-            .map_err(io::Error::other)
-            .flatten()
-            .unwrap_or_default(),
-    );
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let compress = || encoder.write_all(&page).and_then(|()| encoder.finish());
+    // Writing to memory cannot fail.
+    let whole = Bytes::from(block_in_place(compress).unwrap_or_default());
     let pieces: Vec<_> = (0..whole.len())
         .step_by(PIECE)
         .map(|start| Ok::<_, io::Error>(whole.slice(start..whole.len().min(start + PIECE))))
