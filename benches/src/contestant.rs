@@ -9,11 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use emulator::{Emulator, Secret};
+use emulator::Endpoint;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{process::Process, report::say, site::Site, stock::Dialect};
+use crate::{Arguments, process::Process, report::say, site::Site};
 
 /// A program that moves rows from pages to the intake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub(crate) enum Contestant {
     Module(Trigger),
     /// The module with a service account, hiding subjects and addresses.
     Hiding,
-    /// What moves the bytes and looks at none of them; under Graph's quota it waits as the module does.
-    Relay(Dialect),
+    /// What moves this service's bytes and looks at none of them; it keeps to Graph's quota.
+    Relay(Endpoint),
     /// The vendor's SDK for Python.
     Python,
 }
@@ -51,12 +51,20 @@ impl Trigger {
         }
     }
 
-    /// The form of its rows.
-    pub(crate) const fn dialect(self) -> Dialect {
+    /// Where its rows come from.
+    pub(crate) const fn service(self) -> Endpoint {
         match self {
-            Self::Account | Self::Oauth => Dialect::Reporting,
-            Self::Graph => Dialect::Graph,
+            Self::Account | Self::Oauth => Endpoint::Report,
+            Self::Graph => Endpoint::Graph,
         }
+    }
+}
+
+/// Rows on a full page of a service.
+pub(crate) const fn page_rows(service: Endpoint) -> usize {
+    match service {
+        Endpoint::Graph => 5000,
+        _ => 2000,
     }
 }
 
@@ -66,8 +74,8 @@ impl Contestant {
         match self {
             Self::Module(trigger) => format!("`{}`", trigger.command()),
             Self::Hiding => format!("`{}`, all hashed", Trigger::Account.command()),
-            Self::Relay(Dialect::Reporting) => "relay".to_owned(),
-            Self::Relay(Dialect::Graph) => "relay (Graph)".to_owned(),
+            Self::Relay(Endpoint::Graph) => "relay (Graph)".to_owned(),
+            Self::Relay(_) => "relay".to_owned(),
             Self::Python => "Python SDK".to_owned(),
         }
     }
@@ -76,36 +84,35 @@ impl Contestant {
 /// The version of the vendor's SDK.
 const SDK: &str = "sekoia-automation-sdk==1.27.0";
 
-/// Where the programs are.
-#[derive(Clone, Debug)]
-pub(crate) struct Programs {
+/// What all parts share.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) arguments: Arguments,
     /// The module's binary.
     pub(crate) module: PathBuf,
-    /// This program, which holds the relay.
-    own: PathBuf,
     /// A Python that has the vendor's SDK.
     pub(crate) python: Option<PathBuf>,
 }
 
-impl Programs {
+impl Bench {
     /// Builds what is not given.
-    pub(crate) fn prepare(module: Option<&Path>, no_python: bool) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(arguments: Arguments) -> anyhow::Result<Self> {
         Ok(Self {
-            module: match module {
+            module: match &arguments.module {
                 Some(file) => file.canonicalize().context("cannot find the binary")?,
                 None => build()?,
             },
-            own: env::current_exe()?,
-            python: if no_python { None } else { python() },
+            python: if arguments.no_python { None } else { python() },
+            arguments,
         })
     }
+}
 
-    /// This program, to be told what to do instead of measuring.
-    pub(crate) fn inside(&self) -> Command {
-        let mut command = Command::new(&self.own);
-        command.env_clear();
-        command
-    }
+/// This program, to be told what to do instead of measuring.
+pub(crate) fn inside() -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.env_clear();
+    Ok(command)
 }
 
 pub(crate) fn repository() -> PathBuf {
@@ -148,25 +155,18 @@ fn python() -> Option<PathBuf> {
     Some(python)
 }
 
-/// What the platform hands over to a trigger, by the names of its files: all that any trigger needs to
-/// talk to the emulated services at these roots, and more `settings`.
-pub(crate) fn inputs(
-    emulator: &Emulator,
-    microsoft: &str,
-    sekoia: &str,
-    settings: &Value,
-) -> [(&'static str, String); 6] {
-    let world = emulator.settings();
-    let account = world.report.accounts.first();
-    let app = world.identity.apps.first();
-    let secret = app.and_then(|app| app.secrets.first());
+/// The name and the content of a file with which the platform tells a trigger something.
+type Input = (&'static str, String);
+
+/// All that any trigger needs to talk to the emulated services at these roots, and more `settings`.
+pub(crate) fn inputs(microsoft: &str, sekoia: &str, settings: &Value) -> [Input; 6] {
     let mut trigger = json!({
-        "account_name": account.map(|account| &account.name),
-        "account_password": account.map(|account| account.password.expose()),
-        "tenant_id": world.identity.tenant_id,
-        "client_id": app.map(|app| &app.client_id),
-        "client_secret": secret.map(|secret| secret.value.expose()),
-        "intake_key": world.intake.keys.first().map(Secret::expose),
+        "account_name": "svc@contoso.example",
+        "account_password": "correct horse battery staple",
+        "tenant_id": "7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21",
+        "client_id": "c0ffee00-1d1d-4a4a-8b8b-5eed5eed5eed",
+        "client_secret": "emulated~client~secret",
+        "intake_key": "emulated-intake-key",
         "intake_server": format!("{sekoia}/intake"),
         "reporting_url": format!("{microsoft}/ecp/reportingwebservice/reporting.svc"),
         "graph_url": format!("{microsoft}/v1.0"),
@@ -178,7 +178,7 @@ pub(crate) fn inputs(
     [
         ("module_configuration", "{}".to_owned()),
         ("trigger_configuration", trigger.to_string()),
-        ("token", world.platform.token.expose().to_owned()),
+        ("token", "emulated-token".to_owned()),
         ("url_callback", format!("{sekoia}/api/callback")),
         ("liveness_port", "0".to_owned()),
         ("metrics_port", "0".to_owned()),
@@ -189,7 +189,7 @@ pub(crate) fn inputs(
 #[derive(Debug)]
 pub(crate) struct Seat {
     folder: TempDir,
-    inputs: [(&'static str, String); 6],
+    inputs: [Input; 6],
 }
 
 impl Seat {
@@ -197,7 +197,7 @@ impl Seat {
     pub(crate) fn new(site: &Site, settings: &Value) -> io::Result<Self> {
         let seat = Self {
             folder: TempDir::with_prefix("benchmark-")?,
-            inputs: inputs(&site.emulator, &site.microsoft, &site.sekoia, settings),
+            inputs: inputs(&site.microsoft, &site.sekoia, settings),
         };
         for folder in [seat.config(), seat.data()] {
             fs::create_dir(folder)?;
@@ -248,24 +248,23 @@ impl Seat {
     /// Starts a contestant here that collects by itself.
     pub(crate) fn collector(
         &self,
-        programs: &Programs,
+        bench: &Bench,
         contestant: Contestant,
     ) -> anyhow::Result<Process> {
-        Ok(match contestant {
-            Contestant::Module(trigger) => self.module(programs, trigger)?,
-            Contestant::Hiding => self.module(programs, Trigger::Account)?,
-            Contestant::Python => self.python(programs.python.as_deref().context("no Python")?)?,
+        let trigger = match contestant {
+            Contestant::Module(trigger) => trigger,
+            Contestant::Hiding => Trigger::Account,
+            Contestant::Python => {
+                let python = bench.python.as_deref().context("no Python")?;
+                return Ok(self.python(python)?);
+            }
             Contestant::Relay(_) => bail!("the relay has to be told what to move"),
-        })
-    }
-
-    /// Starts the module here.
-    pub(crate) fn module(&self, programs: &Programs, trigger: Trigger) -> io::Result<Process> {
-        let mut command = Command::new(&programs.module);
+        };
+        let mut command = Command::new(&bench.module);
         command.arg(trigger.command()).env_clear();
         command.arg("--config-dir").arg(self.config());
         command.arg("--data-dir").arg(self.data());
-        self.start(&mut command)
+        Ok(self.start(&mut command)?)
     }
 
     /// Starts the loop on the vendor's SDK here, as its container would be started.

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::{
     chart::{Panel, draw},
-    contestant::Trigger,
+    contestant::{Trigger, page_rows},
     report::{Figure, Outcome, most, say, table},
     side_by_side,
     stage::{Play, perform},
@@ -111,7 +111,7 @@ impl Case {
     /// Whether median and 99th percentile are as wanted.
     fn is_met(&self, delays: &Delays) -> bool {
         let frequency = f64::from(self.frequency);
-        let pages = self.rate() * frequency / self.trigger.dialect().page_rows() as f64;
+        let pages = self.rate() * frequency / page_rows(self.trigger.service()) as f64;
         let (median, p99, page) = self.trouble.wanted;
         let pages = page * (pages.floor() + 1.0);
         delays.median <= frequency / 2.0 + median + pages && delays.p99 <= frequency + p99 + pages
@@ -129,7 +129,7 @@ fn watch(case: &Case) -> anyhow::Result<Found> {
     let play = Play {
         rate: case.rate(),
         latency: case.trouble.latency,
-        page_rows: case.trigger.dialect().page_rows(),
+        page_rows: page_rows(case.trigger.service()),
         frequency: case.frequency,
         ..Play::default()
     };

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::{
     Bench,
-    contestant::{Contestant, Seat, Trigger},
+    contestant::{Contestant, Seat, Trigger, inside},
     process::Usage,
     report::{Figure, Outcome, median, mib, number, say, table},
     site::{Site, Wire},
@@ -64,7 +64,7 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     site.emulator
         .configure(|settings| settings.transport.gzip = false);
     let seat = Seat::new(&site, &json!({"start_time": 1}))?;
-    let usage = course(bench, &seat, start).await?;
+    let usage = course(&seat, start).await?;
     // Each row counts with the status that it has for so long.
     let verdict = site.emulator.verdict(&Scope {
         visible_for: TimeDelta::minutes(10),
@@ -120,8 +120,8 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
 }
 
 /// Runs the module's library in a process of its own.
-async fn course(bench: &Bench, seat: &Seat, start: DateTime<Utc>) -> anyhow::Result<Usage> {
-    let mut command = bench.programs.inside();
+async fn course(seat: &Seat, start: DateTime<Utc>) -> anyhow::Result<Usage> {
+    let mut command = inside()?;
     command.args(["accelerated", Trigger::Graph.command()]);
     command.arg(seat.config()).arg(seat.data());
     command.args([start.timestamp_millis(), LENGTH.num_seconds()].map(|number| number.to_string()));
@@ -137,7 +137,7 @@ async fn restarts(bench: &Bench, site: &Site, seat: &Seat) -> anyhow::Result<(f6
     let module = Contestant::Module(Trigger::Graph);
     let (mut starts, mut opened) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let mut open = bench.programs.inside();
+        let mut open = inside()?;
         let usage = seat.start(open.arg("open").arg(seat.data()))?.end().await?;
         opened.push(usage.cpu.as_secs_f64() * 1000.0);
         let (millis, process) = first_request(bench, module, site, seat).await?;

@@ -19,16 +19,16 @@ mod start;
 mod stock;
 mod tenants;
 
-use std::{num::NonZero, path::PathBuf, process::ExitCode, thread::available_parallelism};
+use std::{mem, num::NonZero, path::PathBuf, process::ExitCode, thread::available_parallelism};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use tokio::runtime::Builder;
+use tokio::{runtime::Builder, task::spawn_blocking};
 
 use crate::{
     circumstances::circumstances,
-    contestant::Programs,
+    contestant::Bench,
     report::{markdown, say, write},
 };
 
@@ -44,8 +44,8 @@ struct Arguments {
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
     /// Runs of each contestant, of which the median counts.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
     /// The module's binary; without it, the static release binary is built.
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
@@ -59,8 +59,8 @@ struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
     /// Draws the same outages again (`recovery`); another one each time, unless given.
-    #[arg(long)]
-    seed: Option<u64>,
+    #[arg(long, default_value_t = StdRng::from_os_rng().random(), hide_default_value = true)]
+    seed: u64,
     #[command(subcommand)]
     inside: Option<Inside>,
 }
@@ -101,18 +101,15 @@ enum Inside {
     Open(huge::Arguments),
 }
 
-/// What all parts share.
-#[derive(Debug)]
-struct Bench {
-    programs: Programs,
-    rows: u64,
-    runs: usize,
-    no_graph: bool,
-    seed: u64,
-}
-
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let mut arguments = Arguments::parse();
+    let done = match arguments.inside.take() {
+        Some(Inside::Accelerated(inside)) => accelerated::run(inside),
+        Some(Inside::Relay(inside)) => block_on(relay::run(&inside)),
+        Some(Inside::Open(inside)) => block_on(huge::open(&inside)),
+        None => block_on(Box::pin(measure(arguments))),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("The benchmark failed: {error:#}"));
@@ -121,40 +118,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(mut arguments: Arguments) -> anyhow::Result<()> {
-    let inside = match arguments.inside.take() {
-        Some(Inside::Accelerated(inside)) => return accelerated::run(inside),
-        inside => inside,
-    };
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        match inside {
-            Some(Inside::Relay(inside)) => relay::run(&inside).await,
-            Some(Inside::Open(inside)) => huge::open(&inside).await,
-            _ => Box::pin(measure(&arguments)).await,
-        }
-    })
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build()?;
+    runtime.block_on(work)
 }
 
-async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    let bench = Bench {
-        programs: Programs::prepare(arguments.module.as_deref(), arguments.no_python)?,
-        rows: arguments.rows,
-        runs: arguments.runs.try_into()?,
-        no_graph: arguments.no_graph,
-        seed: arguments
-            .seed
-            .unwrap_or_else(|| StdRng::from_os_rng().random()),
-    };
-    let mut parts = match arguments.parts.as_slice() {
-        [] => Part::value_variants().to_vec(),
-        parts => parts.to_vec(),
-    };
+async fn measure(mut arguments: Arguments) -> anyhow::Result<()> {
+    let mut parts = mem::take(&mut arguments.parts);
+    if parts.is_empty() {
+        parts = Part::value_variants().to_vec();
+    }
     parts.sort_unstable();
-    let head = circumstances(arguments);
+    let bench = Bench::prepare(arguments)?;
+    let head = circumstances(&bench.arguments);
     let mut outcomes = Vec::new();
     for part in parts {
         outcomes.push(match part {
@@ -169,7 +146,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         });
     }
     say(format_args!("\n{}", markdown(&head, &outcomes)));
-    match &arguments.write {
+    match &bench.arguments.write {
         Some(folder) => write(folder, &head, &outcomes),
         None => Ok(()),
     }
@@ -185,12 +162,10 @@ where
     R: Send + 'static,
 {
     let hands = available_parallelism().map_or(1, NonZero::get);
-    // Neighbours are alike: each hand gets as many of them.
-    let shares = (0..hands).map(|hand| {
-        let share: Vec<T> = pieces.iter().skip(hand).step_by(hands).cloned().collect();
-        tokio::task::spawn_blocking(move || share.iter().map(work).collect())
-    });
-    let done: Vec<anyhow::Result<Vec<R>>> = try_join_all(shares).await?;
-    let done: anyhow::Result<Vec<Vec<R>>> = done.into_iter().collect();
-    Ok(done?.into_iter().flatten().collect())
+    let pieces = pieces.iter().cloned();
+    let begun = stream::iter(pieces.map(|piece| spawn_blocking(move || work(&piece))));
+    let done = begun
+        .buffered(hands)
+        .map(|done| -> anyhow::Result<R> { done? });
+    done.try_collect().await
 }

@@ -30,28 +30,18 @@ const MORE_ROWS: u64 = 100_000;
 /// The share of requests that fail.
 const FAILING: f64 = 0.4;
 
-/// Who does not answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Microsoft,
-    Intake,
-}
-
-impl Side {
-    const ALL: [Self; 2] = [Self::Microsoft, Self::Intake];
-}
-
 /// An outage.
 #[derive(Clone, Debug)]
 struct Outage {
-    side: Side,
+    /// Of the intake, else of Microsoft.
+    intake: bool,
     trigger: Trigger,
     fault: Fault,
     begins: Duration,
 }
 
-/// How many seconds after the end of an outage the first new row was accepted.
-type Recovery = (Side, Trigger, f64);
+/// Whether it was the intake's outage, and how many seconds after its end the first new row was accepted.
+type Recovery = (bool, Trigger, f64);
 
 /// How many seconds as many requests take, some of which fail in one case.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +53,10 @@ struct Pace {
 }
 
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let seed = bench.seed;
+    let seed = bench.arguments.seed;
     say(format_args!("(i) Recovery, seed {seed} ..."));
     let recoveries = side_by_side(&outages(seed), recover).await?;
-    let triggers = Trigger::ALL.repeat(bench.runs);
+    let triggers = Trigger::ALL.repeat(bench.arguments.runs.into());
     let paces = side_by_side(&triggers, pace).await?;
     Ok(outcome(seed, &recoveries, &paces))
 }
@@ -77,10 +67,10 @@ fn outages(seed: u64) -> Vec<Outage> {
     let mut faults = vec![Fault::Reset];
     faults.extend([500, 502, 503, 504].map(Fault::status));
     let mut outages = Vec::new();
-    for side in Side::ALL {
+    for intake in [false, true] {
         for trigger in Trigger::ALL.into_iter().cycle().take(ENDS) {
             outages.push(Outage {
-                side,
+                intake,
                 trigger,
                 fault: faults.choose(&mut random).unwrap_or(&Fault::Reset).clone(),
                 begins: Duration::from_millis(random.random_range(BEGINS)),
@@ -99,9 +89,11 @@ fn recover(outage: &Outage) -> anyhow::Result<Recovery> {
     };
     let seconds = perform(outage.trigger, quiet, async |stage| {
         sleep(outage.begins).await;
-        let endpoint = match outage.side {
-            Side::Microsoft => stage.service(),
-            Side::Intake => Endpoint::Intake,
+        let service = outage.trigger.service();
+        let endpoint = if outage.intake {
+            Endpoint::Intake
+        } else {
+            service
         };
         stage.emulator.fault(endpoint, outage.fault.clone());
         sleep(OUTAGE).await;
@@ -109,7 +101,7 @@ fn recover(outage: &Outage) -> anyhow::Result<Recovery> {
         stage.emulator.clear_all_faults();
         stage.until(|stage| stage.accepted() > before).await
     })?;
-    Ok((outage.side, outage.trigger, seconds))
+    Ok((outage.intake, outage.trigger, seconds))
 }
 
 fn pace(trigger: &Trigger) -> anyhow::Result<Pace> {
@@ -134,10 +126,9 @@ fn pace(trigger: &Trigger) -> anyhow::Result<Pace> {
 }
 
 fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
-    let ends = |side: Side, trigger: Option<Trigger>| {
-        let of = recoveries.iter().filter(|(which, whose, _)| {
-            *which == side && trigger.is_none_or(|trigger| *whose == trigger)
-        });
+    let ends = |intake: bool, triggers: &[Trigger]| {
+        let of = recoveries.iter();
+        let of = of.filter(|(which, whose, _)| *which == intake && triggers.contains(whose));
         let seconds: Vec<f64> = of.map(|(_, _, seconds)| *seconds).collect();
         (median(seconds.clone()), most(seconds))
     };
@@ -147,8 +138,8 @@ fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
     };
     let slower: fn(&Pace) -> f64 = |pace| pace.failing / pace.well;
     let rows = Trigger::ALL.map(|trigger| {
-        let [microsoft, intake] = Side::ALL.map(|side| {
-            let (middle, slowest) = ends(side, Some(trigger));
+        let [microsoft, intake] = [false, true].map(|intake| {
+            let (middle, slowest) = ends(intake, &[trigger]);
             format!("{middle:.1}; {slowest:.1}")
         });
         let pace = |value: fn(&Pace) -> f64| median(paces(trigger, value));
@@ -167,12 +158,18 @@ fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
          s without faults | times as long | the worst run",
         rows,
     );
-    let names = [
-        "(i) first new row after ten minutes without Microsoft",
-        "(i) first new row after ten minutes without the intake",
+    let sides = [
+        (
+            false,
+            "(i) first new row after ten minutes without Microsoft",
+        ),
+        (
+            true,
+            "(i) first new row after ten minutes without the intake",
+        ),
     ];
-    let figures = names.into_iter().zip(Side::ALL).map(|(name, side)| {
-        let (middle, slowest) = ends(side, None);
+    let figures = sides.into_iter().map(|(intake, name)| {
+        let (middle, slowest) = ends(intake, &Trigger::ALL);
         Figure {
             name,
             target: "within 15 s in the median; 30 s at most",
@@ -210,15 +207,15 @@ mod tests {
 
     #[test]
     fn a_row_is_accepted_after_an_outage_of_either_side() {
-        for side in Side::ALL {
+        for intake in [false, true] {
             let outage = Outage {
-                side,
+                intake,
                 trigger: Trigger::Graph,
                 fault: Fault::status(503),
                 begins: Duration::from_secs(200),
             };
             let (_, _, seconds) = recover(&outage).unwrap();
-            assert!(seconds <= 30.0, "{side:?}: {seconds} s");
+            assert!(seconds <= 30.0, "{outage:?}: {seconds} s");
         }
     }
 }

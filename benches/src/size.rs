@@ -11,11 +11,11 @@ use crate::{
 };
 
 pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    let binary = fs::metadata(&bench.programs.module)?.len();
+    let binary = fs::metadata(&bench.module)?.len();
     let folder = tempfile::tempdir()?;
     let root = folder.path().join("image");
     let laid = Command::new(repository().join(".ci/image-layout"))
-        .arg(&bench.programs.module)
+        .arg(&bench.module)
         .arg(&root)
         .status()?;
     ensure!(laid.success(), "the image cannot be laid out");

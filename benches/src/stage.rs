@@ -12,7 +12,7 @@ use base::{
     http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
 };
 use chrono::{DateTime, TimeDelta};
-use emulator::{Backlog, ConnectionDropped, Emulator, Endpoint, Fault, Scenario, Traffic};
+use emulator::{Backlog, ConnectionDropped, Emulator, Fault, Scenario, Traffic};
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, header::HOST};
 use message_trace::registry;
@@ -131,14 +131,6 @@ fn emulator(play: Play, clock: Clock) -> anyhow::Result<Emulator> {
 }
 
 impl Stage {
-    /// Where the rows come from.
-    pub(crate) fn service(&self) -> Endpoint {
-        match self.trigger {
-            Trigger::Graph => Endpoint::Graph,
-            Trigger::Account | Trigger::Oauth => Endpoint::Report,
-        }
-    }
-
     /// How many rows the intake has accepted.
     pub(crate) fn accepted(&self) -> u64 {
         self.emulator.accepted_count(None)
@@ -146,7 +138,7 @@ impl Stage {
 
     /// How often the service was asked for rows.
     pub(crate) fn requests(&self) -> usize {
-        self.emulator.requests(self.service()).len()
+        self.emulator.requests(self.trigger.service()).len()
     }
 
     /// From now on this share of the requests for rows fails, in one of three ways.
@@ -154,7 +146,8 @@ impl Stage {
         // Together as many as wanted.
         let each = 1.0 - (1.0 - share).cbrt();
         for fault in [Fault::status(503), Fault::Reset, Fault::status(500)] {
-            self.emulator.fault(self.service(), fault.chance(each));
+            self.emulator
+                .fault(self.trigger.service(), fault.chance(each));
         }
     }
 
@@ -176,7 +169,7 @@ impl Stage {
         let nowhere = data.path().join("none");
         let settings = json!({ "start_time": 6, "frequency": frequency });
         let sekoia = format!("https://{PLATFORM}");
-        let inputs = inputs(&self.emulator, "http://127.0.0.1", &sekoia, &settings);
+        let inputs = inputs("http://127.0.0.1", &sekoia, &settings);
         let variables = inputs.map(|(name, content)| (name.to_uppercase(), content));
         let host = Host {
             directories: Directories {

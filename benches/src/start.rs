@@ -21,11 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say("(c) Start to first request ...");
-    let python = bench.programs.python.iter().map(|_| Contestant::Python);
+    let python = bench.python.iter().map(|_| Contestant::Python);
     let modules = Trigger::ALL.into_iter().map(Contestant::Module);
     let contestants: Vec<_> = modules.chain(python).collect();
     let mut starts = vec![Vec::new(); contestants.len()];
-    for _ in 0..bench.runs * STARTS_PER_RUN {
+    for _ in 0..usize::from(bench.arguments.runs) * STARTS_PER_RUN {
         for (contestant, starts) in contestants.iter().zip(&mut starts) {
             let site = Site::open(None, Wire::Plain).await?;
             let seat = Seat::new(&site, &json!({"start_time": 1}))?;
@@ -66,7 +66,7 @@ pub(crate) async fn first_request(
     seat: &Seat,
 ) -> anyhow::Result<(f64, Process)> {
     site.forget_first_request();
-    let process = seat.collector(&bench.programs, contestant)?;
+    let process = seat.collector(bench, contestant)?;
     let first = site.first_request(PATIENCE).await;
     let first = first.with_context(|| format!("no request; the log:\n{}", seat.log()))?;
     let taken = first - process.started;

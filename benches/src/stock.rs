@@ -4,37 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Backlog, Emulator, Options, Traffic};
-
-/// The mail of a tenant, its rows evenly spread over the time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mail {
-    /// How many rows.
-    pub(crate) rows: u64,
-    /// How far they reach back.
-    pub(crate) span: TimeDelta,
-    /// All of them were received before this instant.
-    pub(crate) until: DateTime<Utc>,
-}
-
-/// In which service's form rows are rendered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// The Reporting Web Service's verbose JSON.
-    Reporting,
-    /// Microsoft Graph's.
-    Graph,
-}
-
-impl Dialect {
-    /// Rows on a full page.
-    pub(crate) const fn page_rows(self) -> usize {
-        match self {
-            Self::Reporting => 2000,
-            Self::Graph => 5000,
-        }
-    }
-}
+use emulator::{Backlog, Emulator, Endpoint, Options, Traffic};
 
 /// The rows of a tenant as JSON, newest first, so that any page is one stretch of one text.
 #[derive(Clone, Debug)]
@@ -43,23 +13,23 @@ pub(crate) struct Stock {
     /// Where each row begins in the text, with a comma before it but for the first; then the end.
     begins: Vec<usize>,
     received: Vec<DateTime<Utc>>,
-    /// The service whose form the rows have.
-    pub(crate) dialect: Dialect,
+    /// In whose form they are.
+    pub(crate) service: Endpoint,
 }
 
 impl Stock {
-    /// Renders the mail that the emulator generates.
-    pub(crate) fn new(mail: Mail, dialect: Dialect) -> Self {
+    /// Renders rows that the emulator generates, spread evenly over the time that ends with `until`.
+    pub(crate) fn new(service: Endpoint, rows: u64, span: TimeDelta, until: DateTime<Utc>) -> Self {
         let emulator = Emulator::new(Options {
-            clock: emulator::Clock::new(move || mail.until),
+            clock: emulator::Clock::new(move || until),
             traffic: Traffic {
-                backlog: Backlog::rows(mail.span, mail.rows),
+                backlog: Backlog::rows(span, rows),
                 ..Traffic::default()
             },
             ..Options::default()
         });
-        let begin = mail.until - mail.span;
-        let rows = emulator.rows(begin, mail.until);
+        let begin = until - span;
+        let rows = emulator.rows(begin, until);
         let mut text = Vec::with_capacity(rows.len() * 800);
         let mut begins = Vec::with_capacity(rows.len() + 1);
         for (index, row) in rows.iter().enumerate() {
@@ -67,9 +37,9 @@ impl Stock {
             if index > 0 {
                 text.push(b',');
             }
-            let rendered = match dialect {
-                Dialect::Reporting => row.reporting(index as u64, begin, mail.until),
-                Dialect::Graph => row.graph(),
+            let rendered = match service {
+                Endpoint::Graph => row.graph(),
+                _ => row.reporting(index as u64, begin, until),
             };
             text.extend_from_slice(rendered.as_bytes());
         }
@@ -78,7 +48,7 @@ impl Stock {
             text: text.into(),
             begins,
             received: rows.iter().map(|row| row.received).collect(),
-            dialect,
+            service,
         }
     }
 

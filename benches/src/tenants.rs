@@ -4,17 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chrono::{TimeDelta, Utc};
+use emulator::Endpoint;
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{
     Bench,
     chart::{Panel, draw},
-    contestant::{Seat, Trigger},
+    contestant::{Contestant, Seat, Trigger},
     process::Process,
     report::{Figure, Outcome, mib, say, table},
     site::{Site, Wire},
-    stock::{Dialect, Mail, Stock},
+    stock::Stock,
 };
 
 /// How many processes there are when memory is looked at.
@@ -34,20 +35,17 @@ const PICTURE: &str = "tenants.svg";
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say("(j) Many tenants ...");
-    let mail = Mail {
-        rows: ROWS,
-        span: TimeDelta::days(1),
-        until: Utc::now() - TimeDelta::minutes(10),
-    };
-    let stock = Arc::new(Stock::new(mail, Dialect::Graph));
-    let site = Site::open(Some(stock), Wire::Tls).await?;
+    let until = Utc::now() - TimeDelta::minutes(10);
+    let stock = Stock::new(Endpoint::Graph, ROWS, TimeDelta::days(1), until);
+    let site = Site::open(Some(Arc::new(stock)), Wire::Tls).await?;
     let settings = json!({"start_time": 25});
+    let module = Contestant::Module(Trigger::Graph);
     let mut running: Vec<(Seat, Process)> = Vec::new();
     let mut samples = Vec::new();
     for tenants in STEPS {
         while running.len() < tenants {
             let seat = Seat::new(&site, &settings)?;
-            let process = seat.module(&bench.programs, Trigger::Graph)?;
+            let process = seat.collector(bench, module)?;
             running.push((seat, process));
         }
         tokio::time::sleep(SETTLED).await;

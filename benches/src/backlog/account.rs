@@ -80,7 +80,7 @@ impl Account<'_> {
         wire: Wire,
     ) -> Option<Figure> {
         let found = Trigger::ALL.into_iter().filter_map(|trigger| {
-            let relay = Contestant::Relay(trigger.dialect());
+            let relay = Contestant::Relay(trigger.service());
             let value = self.compared([Contestant::Module(trigger), relay], wire, compare)?;
             Some((value, format!("{value:.2}{unit} `{}`", trigger.command())))
         });

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use chrono::{TimeDelta, Utc};
+use emulator::Endpoint;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -16,10 +17,10 @@ use tokio::time::sleep;
 use self::account::outcome;
 use crate::{
     Bench,
-    contestant::{Contestant, Programs, Seat, Trigger},
+    contestant::{Contestant, Seat, Trigger, inside, page_rows},
     report::{Outcome, mib, number, say},
     site::{Site, Wire},
-    stock::{Dialect, Mail, Stock},
+    stock::Stock,
 };
 
 /// So many turns of those without a quota for each run: neighbours on the machine move single turns.
@@ -57,34 +58,31 @@ struct Sample {
 
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    say(format_args!("(a) {} rows ...", bench.rows));
-    let mail = Mail {
-        rows: bench.rows,
-        span: TimeDelta::days(28),
-        until: Utc::now() - TimeDelta::hours(2),
-    };
-    let reporting = Arc::new(Stock::new(mail, Dialect::Reporting));
-    let graph = Arc::new(Stock::new(mail, Dialect::Graph));
-    let paced = if bench.no_graph {
+    let (rows, runs) = (bench.arguments.rows, usize::from(bench.arguments.runs));
+    say(format_args!("(a) {rows} rows ..."));
+    let until = Utc::now() - TimeDelta::hours(2);
+    let stock = |service| Arc::new(Stock::new(service, rows, TimeDelta::days(28), until));
+    let (reporting, graph) = (stock(Endpoint::Report), stock(Endpoint::Graph));
+    let paced = if bench.arguments.no_graph {
         Vec::new()
     } else {
-        paced(bench, &graph).await?
+        paced(bench, runs, &graph).await?
     };
-    let mut contestants = vec![(Contestant::Relay(Dialect::Reporting), Wire::Tls)];
+    let mut contestants = vec![(Contestant::Relay(Endpoint::Report), Wire::Tls)];
     for wire in WIRES {
         let mut both = vec![
-            Contestant::Relay(Dialect::Reporting),
+            Contestant::Relay(Endpoint::Report),
             Contestant::Module(Trigger::Account),
             Contestant::Module(Trigger::Oauth),
         ];
-        both.extend(bench.programs.python.iter().map(|_| Contestant::Python));
+        both.extend(bench.python.iter().map(|_| Contestant::Python));
         contestants.extend(both.into_iter().map(|contestant| (contestant, wire)));
     }
     contestants.push((Contestant::Hiding, Wire::Production));
     let mut samples = Vec::new();
-    for _ in 0..bench.runs * TURNS {
+    for _ in 0..runs * TURNS {
         for (contestant, wire) in &contestants {
-            samples.push(run(&bench.programs, *contestant, *wire, &reporting).await?);
+            samples.push(run(bench, *contestant, *wire, &reporting).await?);
         }
     }
     samples.extend(paced);
@@ -93,20 +91,20 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
 
 /// The runs with Graph's rows: the quota makes the module wait most of the time, and the relay, so that
 /// all of these runs share that time.
-async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>> {
+async fn paced(bench: &Bench, runs: usize, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>> {
     const CONTESTANTS: [Contestant; 2] = [
         Contestant::Module(Trigger::Graph),
-        Contestant::Relay(Dialect::Graph),
+        Contestant::Relay(Endpoint::Graph),
     ];
     let turn = WIRES.map(|wire| CONTESTANTS.map(|contestant| (contestant, wire)));
-    let runs = turn.concat().repeat(bench.runs);
+    let runs = turn.concat().repeat(runs);
     // All of them have their place between two bursts, so that none disturbs another.
     let seat = BURST / u32::try_from(runs.len())?;
     let runs = (0..)
         .zip(runs)
         .map(|(place, (contestant, wire))| async move {
             sleep(seat * place).await;
-            run(&bench.programs, contestant, wire, stock).await
+            run(bench, contestant, wire, stock).await
         });
     try_join_all(runs).await
 }
@@ -129,7 +127,7 @@ fn settings(contestant: Contestant) -> Value {
 }
 
 async fn run(
-    programs: &Programs,
+    bench: &Bench,
     contestant: Contestant,
     wire: Wire,
     stock: &Arc<Stock>,
@@ -138,17 +136,17 @@ async fn run(
     let rows = stock.len() as u64;
     let seat = Seat::new(&site, &settings(contestant))?;
     let process = match contestant {
-        Contestant::Relay(dialect) => {
-            let mut command = programs.inside();
+        Contestant::Relay(service) => {
+            let mut command = inside()?;
             let intake = format!("{}/intake/batch", site.sekoia);
             command.args(["relay", &site.microsoft, &intake]);
-            command.args([rows.to_string(), dialect.page_rows().to_string()]);
-            if dialect == Dialect::Graph {
+            command.args([rows.to_string(), page_rows(service).to_string()]);
+            if service == Endpoint::Graph {
                 command.args(["--quota", &QUOTA.to_string()]);
             }
             seat.start(&mut command)?
         }
-        collector => seat.collector(programs, collector)?,
+        collector => seat.collector(bench, collector)?,
     };
     let done = site.has_accepted(rows, PATIENCE).await;
     let wall = done.map(|done| (done - process.started).as_secs_f64());

@@ -13,13 +13,14 @@ use axum::{
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use emulator::Endpoint;
 use flate2::{Compression, write::GzEncoder};
 use futures_util::stream;
 use percent_encoding::percent_decode_str;
 use tokio::task::block_in_place;
 
 use super::{RELAY_PAGE, Wire};
-use crate::stock::{Dialect, Stock};
+use crate::{contestant::page_rows, stock::Stock};
 
 /// What is sent at once of a compressed page.
 const PIECE: usize = 16 << 10;
@@ -72,7 +73,7 @@ pub(super) fn asked(stock: &Stock, request: &Request, wire: Wire) -> Option<Byte
         .split('&')
         .find_map(|option| option.strip_prefix("$skiptoken=")?.parse().ok());
     let first = window.start.max(skip.unwrap_or(0)).min(window.end);
-    let last = (first + stock.dialect.page_rows()).min(window.end);
+    let last = (first + page_rows(stock.service)).min(window.end);
     let next = (last < window.end).then(|| next_link(request, query, wire, last));
     Some(rendered(stock, first..last, next.as_deref()))
 }
@@ -112,9 +113,9 @@ fn next_link(request: &Request, query: &str, wire: Wire, token: usize) -> String
 
 /// A page with these rows.
 fn rendered(stock: &Stock, rows: Range<usize>, next: Option<&str>) -> Bytes {
-    let (head, link, tail) = match stock.dialect {
-        Dialect::Reporting => ("{\"d\":{\"results\":[", "__next", "}}"),
-        Dialect::Graph => ("{\"value\":[", "@odata.nextLink", "}"),
+    let (head, link, tail) = match stock.service {
+        Endpoint::Graph => ("{\"value\":[", "@odata.nextLink", "}"),
+        _ => ("{\"d\":{\"results\":[", "__next", "}}"),
     };
     let link = next.map(|next| format!(",\"{link}\":\"{next}\""));
     let link = link.unwrap_or_default();
