@@ -185,6 +185,15 @@ pub(crate) fn inputs(microsoft: &str, sekoia: &str, settings: &Value) -> [Input;
     ]
 }
 
+/// What stands for `/symphony` and `/symphony_data`.
+pub(crate) const CONFIG: &str = "symphony";
+pub(crate) const DATA: &str = "symphony_data";
+
+/// The certificate authority that is trusted, when there is TLS.
+const AUTHORITY: &str = "authority.pem";
+
+const LOG: &str = "log";
+
 /// A place to run in, with a configuration; it is gone when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -199,43 +208,31 @@ impl Seat {
             folder: TempDir::with_prefix("benchmark-")?,
             inputs: inputs(&site.microsoft, &site.sekoia, settings),
         };
-        for folder in [seat.config(), seat.data()] {
-            fs::create_dir(folder)?;
-        }
+        fs::create_dir(seat.path(CONFIG))?;
+        fs::create_dir(seat.path(DATA))?;
         for (name, content) in &seat.inputs {
-            fs::write(seat.config().join(name), content)?;
+            fs::write(seat.path(CONFIG).join(name), content)?;
         }
         if let Some(authority) = &site.authority {
-            fs::write(seat.authority(), authority.pem())?;
+            fs::write(seat.path(AUTHORITY), authority.pem())?;
         }
         Ok(seat)
     }
 
-    /// Stands for `/symphony`.
-    pub(crate) fn config(&self) -> PathBuf {
-        self.folder.path().join("symphony")
-    }
-
-    /// Stands for `/symphony_data`.
-    pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("symphony_data")
-    }
-
-    /// The certificate authority that is trusted here, when there is TLS.
-    fn authority(&self) -> PathBuf {
-        self.folder.path().join("authority.pem")
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// What was printed on standard error.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.path(LOG)).unwrap_or_default()
     }
 
     /// Starts a program here.
     pub(crate) fn start(&self, command: &mut Command) -> io::Result<Process> {
-        let log = File::create(self.folder.path().join("log"))?;
-        if self.authority().exists() {
-            command.env("REQUESTS_CA_BUNDLE", self.authority());
+        let log = File::create(self.path(LOG))?;
+        if self.path(AUTHORITY).exists() {
+            command.env("REQUESTS_CA_BUNDLE", self.path(AUTHORITY));
         }
         let command = command
             .current_dir(self.folder.path())
@@ -262,15 +259,17 @@ impl Seat {
         };
         let mut command = Command::new(&bench.module);
         command.arg(trigger.command()).env_clear();
-        command.arg("--config-dir").arg(self.config());
-        command.arg("--data-dir").arg(self.data());
+        command.arg("--config-dir").arg(self.path(CONFIG));
+        command.arg("--data-dir").arg(self.path(DATA));
         Ok(self.start(&mut command)?)
     }
 
     /// Starts the loop on the vendor's SDK here, as its container would be started.
     fn python(&self, python: &Path) -> io::Result<Process> {
-        let manifest = self.folder.path().join("manifest.json");
-        fs::copy(repository().join("manifest.json"), manifest)?;
+        fs::copy(
+            repository().join("manifest.json"),
+            self.path("manifest.json"),
+        )?;
         let mut command = Command::new(python);
         command.arg(repository().join("benches/python/message_trace.py"));
         command.arg("message_trace").env_clear();
@@ -278,7 +277,7 @@ impl Seat {
         let variables = self.inputs.iter();
         command.envs(variables.map(|(name, content)| (name.to_uppercase(), content)));
         command.env("URL_LOGS", "");
-        command.env("BENCHMARK_DATA", self.data());
+        command.env("BENCHMARK_DATA", self.path(DATA));
         self.start(&mut command)
     }
 }

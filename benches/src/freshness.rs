@@ -88,10 +88,10 @@ type Found = (Case, Delays);
 impl Case {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for rows_per_day in TENANTS {
-            for trouble in TROUBLES {
-                for frequency in FREQUENCIES {
-                    all.extend([Trigger::Graph, Trigger::Account].map(|trigger| Self {
+        for trigger in [Trigger::Graph, Trigger::Account] {
+            for rows_per_day in TENANTS {
+                for trouble in TROUBLES {
+                    all.extend(FREQUENCIES.map(|frequency| Self {
                         trigger,
                         rows_per_day,
                         frequency,
@@ -120,9 +120,7 @@ impl Case {
 
 pub(crate) async fn measure() -> anyhow::Result<Outcome> {
     say("Freshness ...");
-    let mut found = side_by_side(&Case::all(), watch).await?;
-    found.sort_by_key(|(case, _)| (case.trigger == Trigger::Account, case.rows_per_day));
-    Ok(outcome(&found))
+    Ok(outcome(&side_by_side(&Case::all(), watch).await?))
 }
 
 fn watch(case: &Case) -> anyhow::Result<Found> {

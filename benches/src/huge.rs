@@ -1,10 +1,10 @@
 //! (h) A tenant of 10 million rows a day: the memory of the process, and its state on the disk; (g) a
 //! restart with that state, which must not keep Microsoft waiting.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use collect::journal::{Inventory, JournalFiles};
 use emulator::{Scope, Traffic};
 use sekoia::{LocalBackend, Storage};
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::{
     Bench,
-    contestant::{Contestant, Seat, Trigger, inside},
+    contestant::{CONFIG, Contestant, DATA, Seat, Trigger, inside},
     process::Usage,
     report::{Figure, Outcome, median, mib, number, say, table},
     site::{Site, Wire},
@@ -35,24 +35,19 @@ const STARTS: usize = 5;
 /// Within this time a start has read all that it finds.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// What a process of its own is told.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    directory: PathBuf,
-}
-
 /// Opens the memory of delivered rows, and does nothing else.
-pub(crate) async fn open(arguments: &Arguments) -> anyhow::Result<()> {
-    let store = Storage::new(LocalBackend::open(&arguments.directory)?);
+pub(crate) async fn open(directory: &Path) -> anyhow::Result<()> {
+    let store = Storage::new(LocalBackend::open(directory)?);
     let files = JournalFiles::find(&store, [7; 16], &Inventory::new(), None).await?;
     let remembered = files.read(&store).await?;
     ensure!(remembered.damage.is_empty(), "{:?}", remembered.damage);
     Ok(())
 }
 
+#[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say("(h) 10 million rows a day ...");
-    let start = now() - LENGTH;
+    let start = Utc::now().trunc_subsecs(0) - LENGTH;
     let traffic = Traffic {
         rate: ROWS_A_DAY / 86_400.0,
         daily_shape: true,
@@ -76,8 +71,8 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
         "{verdict}\nthe log:\n{}",
         seat.log()
     );
-    let (peak, state) = (mib(usage.peak), mib(bytes_below(&seat.data())?));
-    let known_rows = mib(bytes_below(&seat.data().join("known-rows"))?);
+    let (peak, state) = (mib(usage.peak), mib(bytes_below(&seat.path(DATA))?));
+    let known_rows = mib(bytes_below(&seat.path(DATA).join("known-rows"))?);
     let (start, open) = restarts(bench, &site, &seat).await?;
     let cpu = usage.cpu.as_secs_f64();
     let accepted = verdict.accepted;
@@ -123,7 +118,7 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
 async fn course(seat: &Seat, start: DateTime<Utc>) -> anyhow::Result<Usage> {
     let mut command = inside()?;
     command.args(["accelerated", Trigger::Graph.command()]);
-    command.arg(seat.config()).arg(seat.data());
+    command.arg(seat.path(CONFIG)).arg(seat.path(DATA));
     command.args([start.timestamp_millis(), LENGTH.num_seconds()].map(|number| number.to_string()));
     command.arg(PAGE_TAKES.to_string());
     let usage = seat.start(&mut command)?.end().await;
@@ -138,23 +133,20 @@ async fn restarts(bench: &Bench, site: &Site, seat: &Seat) -> anyhow::Result<(f6
     let (mut starts, mut opened) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         let mut open = inside()?;
-        let usage = seat.start(open.arg("open").arg(seat.data()))?.end().await?;
+        let usage = seat
+            .start(open.arg("open").arg(seat.path(DATA)))?
+            .end()
+            .await?;
         opened.push(usage.cpu.as_secs_f64() * 1000.0);
         let (millis, process) = first_request(bench, module, site, seat).await?;
         starts.push(millis);
         sleep(SETTLED).await;
         ensure!(
-            process.resident() > 100 << 20,
+            process.memory("status", "VmRSS:") > 100 << 20,
             "the rows are not known; the log:\n{}",
             seat.log()
         );
         process.stop().await?;
     }
     Ok((median(starts), median(opened)))
-}
-
-/// To the second.
-#[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(Utc::now().timestamp(), 0).unwrap_or_default()
 }

@@ -98,7 +98,7 @@ enum Inside {
     Accelerated(accelerated::Arguments),
     /// What opens the memory of delivered rows.
     #[command(hide = true)]
-    Open(huge::Arguments),
+    Open { directory: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     let done = match arguments.inside.take() {
         Some(Inside::Accelerated(inside)) => accelerated::run(inside),
         Some(Inside::Relay(inside)) => block_on(relay::run(&inside)),
-        Some(Inside::Open(inside)) => block_on(huge::open(&inside)),
+        Some(Inside::Open { directory }) => block_on(huge::open(&directory)),
         None => block_on(Box::pin(measure(arguments))),
     };
     match done {

@@ -51,7 +51,8 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{file}", self.id)).unwrap_or_default()
     }
 
-    fn memory(&self, file: &str, field: &str) -> u64 {
+    /// Bytes that this file of the process tells, such as `VmRSS:` in `status`.
+    pub(crate) fn memory(&self, file: &str, field: &str) -> u64 {
         let text = self.read(file);
         let line = text.lines().find_map(|line| line.strip_prefix(field));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
@@ -60,16 +61,6 @@ impl Process {
 
     fn peak(&self) -> u64 {
         self.memory("status", "VmHWM:")
-    }
-
-    /// The memory that is resident now, in bytes.
-    pub(crate) fn resident(&self) -> u64 {
-        self.memory("status", "VmRSS:")
-    }
-
-    /// The memory that is resident now, of which what others have, too, counts in parts, in bytes.
-    pub(crate) fn proportional(&self) -> u64 {
-        self.memory("smaps_rollup", "Pss:")
     }
 
     /// The CPU time of its threads over a while from now on, to the nanosecond.

@@ -15,7 +15,7 @@ use rows::Window;
 use tokio::time::Instant;
 
 use crate::{
-    report::{Figure, Outcome, number, say, table},
+    report::{Figure, Outcome, most, number, say, table},
     side_by_side,
 };
 
@@ -97,7 +97,7 @@ impl Case {
             settling: second_day.settling,
             readings: second_day.rows / rows_per_day,
             in_time: number(in_time as u64) / number(seen.len() as u64),
-            slowest: seen.iter().copied().fold(0.0, f64::max),
+            slowest: most(seen.iter().copied()),
             never_seen: tenant.late.len() - seen.len(),
             intervals,
         }
@@ -113,11 +113,8 @@ impl Case {
 pub(crate) async fn measure() -> anyhow::Result<Outcome> {
     say("The schedule of settling ...");
     let tenants = SERVICES.map(|service| TENANTS.map(|rows| (service, rows)));
-    let mut cases = side_by_side(&tenants.concat(), |(service, rows)| {
-        Ok(Case::of(*service, *rows))
-    })
-    .await?;
-    cases.sort_by_key(|case| (case.service.name, case.rows_per_day as u64));
+    let of = |(service, rows): &(Service, f64)| Ok(Case::of(*service, *rows));
+    let cases = side_by_side(&tenants.concat(), of).await?;
     let table = table(
         "Service | Rows a day | Live requests a day | Settling requests a day | of all that may be made | \
          An instant is read | Late rows in time | Slowest | Never seen | Intervals",
@@ -137,22 +134,27 @@ pub(crate) async fn measure() -> anyhow::Result<Outcome> {
             )
         }),
     );
-    let promised = || cases.iter().filter(|case| case.rows_per_day <= PROMISED);
-    let in_time = promised().map(|case| case.in_time).fold(1.0, f64::min);
-    let part = promised().map(Case::part).fold(0.0, f64::max);
-    let never_seen: usize = cases.iter().map(|case| case.never_seen).sum();
-    let of = |rows: f64| {
-        let of = cases.iter().filter(|case| case.rows_per_day == rows);
+    let is_promised = |case: &Case| case.rows_per_day <= PROMISED;
+    let in_time = |is_of: &dyn Fn(&Case) -> bool| {
+        let of = cases.iter().filter(|case| is_of(case));
         of.map(|case| case.in_time).fold(1.0, f64::min)
     };
-    let (three, ten) = (of(3e6), of(1e7));
+    let promised = in_time(&is_promised);
+    let part = most(
+        cases
+            .iter()
+            .filter(|case| is_promised(case))
+            .map(Case::part),
+    );
+    let all_seen = cases.iter().all(|case| case.never_seen == 0);
+    let [three, ten] = [3e6, 1e7].map(|rows| in_time(&|case| case.rows_per_day == rows));
     Ok(Outcome {
         figures: vec![
             Figure {
                 name: "settling, up to a million rows a day: late rows in time; part of the quota",
                 target: "at least 99 %; at most 25 %",
-                measured: format!("{:.2} %; {:.1} %", in_time * 100.0, part * 100.0),
-                met: in_time >= 0.99 && part <= 0.25 && never_seen == 0,
+                measured: format!("{:.2} %; {:.1} %", promised * 100.0, part * 100.0),
+                met: promised >= 0.99 && part <= 0.25 && all_seen,
             },
             Figure {
                 name: "settling, 3 and 10 million rows a day: late rows in time",

@@ -6,15 +6,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use axum::{Router, body};
 use base::{
     Clock,
     http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
 };
 use chrono::{DateTime, TimeDelta};
-use emulator::{Backlog, ConnectionDropped, Emulator, Fault, Scenario, Traffic};
+use emulator::{Backlog, Emulator, Fault, Scenario, Traffic};
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, header::HOST};
 use message_trace::registry;
 use sekoia::{Console, Directories, Host, run_on};
 use serde_json::json;
@@ -24,7 +22,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use crate::contestant::{Trigger, inputs};
 
@@ -33,9 +30,6 @@ const PLATFORM: &str = "sekoia.test";
 
 /// When it begins: 2026-06-01T00:00:00Z.
 const BEGIN: i64 = 1_780_272_000;
-
-/// More bytes than any answer has.
-const MOST_BYTES: usize = 64 << 20;
 
 /// How often it is looked whether something has come to pass.
 const LOOK: Duration = Duration::from_millis(100);
@@ -178,10 +172,7 @@ impl Stage {
             },
             environment: variables.into_iter().collect(),
             manifest: nowhere,
-            http: Http::new(InMemory {
-                microsoft: self.emulator.microsoft_router(),
-                sekoia: self.emulator.sekoia_router(),
-            }),
+            http: Http::new(InMemory(self.emulator.clone())),
             clock,
             console,
             stop: CancellationToken::new(),
@@ -193,41 +184,23 @@ impl Stage {
 
 /// The services, without sockets.
 #[derive(Debug)]
-struct InMemory {
-    microsoft: Router,
-    sekoia: Router,
-}
+struct InMemory(Emulator);
 
 impl HttpService for InMemory {
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let router = if host == PLATFORM {
-            self.sekoia.clone()
-        } else {
-            self.microsoft.clone()
-        };
         Box::pin(async move {
-            match timeout(limits.total, exchange(router, request, &host)).await {
+            let answer = async {
+                match host.as_str() {
+                    PLATFORM => self.0.sekoia_answer(request).await,
+                    _ => self.0.microsoft_answer(request).await,
+                }
+            };
+            match timeout(limits.total, answer).await {
                 Ok(Some(answer)) => Ok(answer),
                 Ok(None) => Err(HttpError::new(HttpErrorKind::Interrupted, host)),
                 Err(_) => Err(HttpError::new(HttpErrorKind::Timeout, host)),
             }
         })
     }
-}
-
-/// The answer; none when the connection is reset before its end.
-async fn exchange(router: Router, request: Request, host: &str) -> Option<Response> {
-    let mut request = request.map(body::Body::from);
-    let host = HeaderValue::from_str(host).ok()?;
-    request.headers_mut().insert(HOST, host);
-    let (head, body) = match router.oneshot(request).await {
-        Ok(answer) => answer.into_parts(),
-        Err(never) => match never {},
-    };
-    if head.extensions.get::<ConnectionDropped>().is_some() {
-        return None;
-    }
-    let body = body::to_bytes(body, MOST_BYTES).await.ok()?;
-    Some(Response::from_parts(head, body))
 }

@@ -49,7 +49,9 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
             running.push((seat, process));
         }
         tokio::time::sleep(SETTLED).await;
-        let memory = running.iter().map(|(_, process)| process.proportional());
+        let memory = running
+            .iter()
+            .map(|(_, process)| process.memory("smaps_rollup", "Pss:"));
         let memory: u64 = memory.sum();
         samples.push((u32::try_from(tenants)?, mib(memory)));
     }

@@ -9,6 +9,7 @@ use std::{
 use axum::Router;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use http::{Request, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -300,6 +301,16 @@ impl Emulator {
     /// The latest envelopes that the stand-in of Sentry has received.
     pub fn envelopes(&self) -> Vec<Bytes> {
         self.world().envelopes.to_vec()
+    }
+
+    /// The answer of Microsoft's services in memory. None when the connection ends before it is whole.
+    pub async fn microsoft_answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        exchange::in_memory(self.clone(), exchange::Side::Microsoft, request).await
+    }
+
+    /// The answer of Sekoia.io's services, as [`Emulator::microsoft_answer`] has it.
+    pub async fn sekoia_answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        exchange::in_memory(self.clone(), exchange::Side::Sekoia, request).await
     }
 
     /// The services of Microsoft, answering in memory.

@@ -36,6 +36,23 @@ pub(crate) enum Side {
     Sekoia,
 }
 
+/// The answer to a request to this host, in memory. None when the connection ends before it is whole.
+pub(crate) async fn in_memory(
+    emulator: Emulator,
+    side: Side,
+    request: http::Request<Bytes>,
+) -> Option<http::Response<Bytes>> {
+    let mut request = request.map(Body::from);
+    let host = HeaderValue::from_str(request.uri().host().unwrap_or_default()).ok()?;
+    request.headers_mut().insert(header::HOST, host);
+    let (head, body) = exchange(emulator, side, request).await.into_parts();
+    if head.extensions.get::<ConnectionDropped>().is_some() {
+        return None;
+    }
+    let body = to_bytes(body, MOST_BYTES).await.ok()?;
+    Some(http::Response::from_parts(head, body))
+}
+
 pub(crate) fn router(emulator: Emulator, side: Side) -> Router {
     Router::new().fallback(move |request: Request| {
         let emulator = emulator.clone();

@@ -9,60 +9,34 @@ use base::http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, R
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::Emulator;
 use futures_util::future::BoxFuture;
-use http_body_util::BodyExt as _;
-use tower::ServiceExt as _;
 
 /// The host of the platform; every other one is Microsoft's.
 pub(super) const PLATFORM: &str = "sekoia.test";
 
 /// The emulator called in memory, with the limits of a real client.
 #[derive(Debug)]
-struct InMemory {
-    microsoft: axum::Router,
-    sekoia: axum::Router,
-}
+struct InMemory(Emulator);
 
 /// A client that reaches nothing but this emulator.
 pub(super) fn http(emulator: &Emulator) -> Http {
-    Http::new(InMemory {
-        microsoft: emulator.microsoft_router(),
-        sekoia: emulator.sekoia_router(),
-    })
+    Http::new(InMemory(emulator.clone()))
 }
 
 impl HttpService for InMemory {
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
         Box::pin(async move {
-            let host = request.uri().host().unwrap_or_default().to_owned();
-            let error = |kind| HttpError::new(kind, host.clone());
-            let router = if host == PLATFORM {
-                &self.sekoia
-            } else {
-                &self.microsoft
-            };
-            let exchange = async {
-                let mut request = request.map(axum::body::Body::from);
-                let value = host.parse().map_err(|_| error(HttpErrorKind::Setup))?;
-                request.headers_mut().insert(http::header::HOST, value);
-                let (head, body) = match router.clone().oneshot(request).await {
-                    Ok(answer) => answer.into_parts(),
-                    Err(never) => match never {},
-                };
-                if head
-                    .extensions
-                    .get::<emulator::ConnectionDropped>()
-                    .is_some()
-                {
-                    return Err(error(HttpErrorKind::Interrupted));
+            let answer = async {
+                match host.as_str() {
+                    PLATFORM => self.0.sekoia_answer(request).await,
+                    _ => self.0.microsoft_answer(request).await,
                 }
-                let body = body
-                    .collect()
-                    .await
-                    .map_err(|_| error(HttpErrorKind::Interrupted))?;
-                Ok(Response::from_parts(head, body.to_bytes()))
             };
-            let limited = tokio::time::timeout(limits.total, exchange).await;
-            limited.map_err(|_| error(HttpErrorKind::Timeout))?
+            match tokio::time::timeout(limits.total, answer).await {
+                Ok(Some(answer)) => Ok(answer),
+                Ok(None) => Err(HttpError::new(HttpErrorKind::Interrupted, host)),
+                Err(_) => Err(HttpError::new(HttpErrorKind::Timeout, host)),
+            }
         })
     }
 }
