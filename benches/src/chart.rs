@@ -10,7 +10,6 @@ use plotters::{
     },
 };
 
-/// A line: its name and its points.
 pub(crate) type Line = (String, Vec<(f64, f64)>);
 
 /// Lines over an axis whose steps multiply by ten.

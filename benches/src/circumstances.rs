@@ -6,9 +6,6 @@ use chrono::Utc;
 
 use crate::Arguments;
 
-/// The profile of what is shipped.
-const SHIPPED: &str = "dist";
-
 /// What else the figures depend on, for the head of the report.
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
 pub(crate) fn circumstances(arguments: &Arguments) -> String {
@@ -20,16 +17,14 @@ pub(crate) fn circumstances(arguments: &Arguments) -> String {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let processors = read("/proc/cpuinfo");
     let names = processors.lines();
-    let names: Vec<&str> = names
-        .filter_map(|line| line.strip_prefix("model name"))
-        .collect();
-    let name = names.first().copied().unwrap_or_default();
+    let names = names.filter_map(|line| line.strip_prefix("model name"));
+    let cores = names.clone().count();
+    let name = names.last().unwrap_or_default();
     let kernel = read("/proc/sys/kernel/osrelease");
     let mut text = format!(
-        "{begun}, commit {}, {} cores of {}, Linux {}.\n\nMedians of {} runs, contestants in turn; \
+        "{begun}, commit {}, {cores} cores of {}, Linux {}.\n\nMedians of {} runs, contestants in turn; \
          ratios are those of one run. `README.md` beside this file says what is measured and how.\n",
         commit.unwrap_or_default(),
-        names.len(),
         name.trim_start_matches([' ', '\t', ':']),
         kernel.split('-').next().unwrap_or_default().trim(),
         arguments.runs,
@@ -50,11 +45,9 @@ fn departures(arguments: &Arguments) -> Vec<String> {
         .collect();
     departures.sort();
     let program = env::current_exe().unwrap_or_default();
-    let profile = program
-        .parent()
-        .and_then(Path::file_name)
-        .unwrap_or_default();
-    if profile != SHIPPED {
+    let profile = program.parent().and_then(Path::file_name);
+    let profile = profile.unwrap_or_default();
+    if profile != "dist" {
         let profile = profile.display();
         departures.push(format!("the benchmark itself is a {profile} build"));
     }

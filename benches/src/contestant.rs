@@ -18,17 +18,14 @@ use crate::{Arguments, process::Process, report::say, site::Site};
 /// A program that moves rows from pages to the intake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
-    /// The module with one of its triggers.
     Module(Trigger),
     /// The module with a service account, hiding subjects and addresses.
     Hiding,
     /// What moves this service's bytes and looks at none of them; it keeps to Graph's quota.
     Relay(Endpoint),
-    /// The vendor's SDK for Python.
     Python,
 }
 
-/// The triggers of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {
     /// A service account that reads the Reporting Web Service.
@@ -42,7 +39,6 @@ pub(crate) enum Trigger {
 impl Trigger {
     pub(crate) const ALL: [Self; 3] = [Self::Account, Self::Oauth, Self::Graph];
 
-    /// The module's command.
     pub(crate) const fn command(self) -> &'static str {
         match self {
             Self::Account => "message_trace",
@@ -69,7 +65,6 @@ pub(crate) const fn page_rows(service: Endpoint) -> usize {
 }
 
 impl Contestant {
-    /// Its name in tables.
     pub(crate) fn name(self) -> String {
         match self {
             Self::Module(trigger) => format!("`{}`", trigger.command()),
@@ -81,21 +76,17 @@ impl Contestant {
     }
 }
 
-/// The version of the vendor's SDK.
 const SDK: &str = "sekoia-automation-sdk==1.27.0";
 
-/// What all parts share.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) arguments: Arguments,
-    /// The module's binary.
     pub(crate) module: PathBuf,
     /// A Python that has the vendor's SDK.
     pub(crate) python: Option<PathBuf>,
 }
 
 impl Bench {
-    /// Builds what is not given.
     pub(crate) fn prepare(arguments: Arguments) -> anyhow::Result<Self> {
         Ok(Self {
             module: match &arguments.module {
@@ -119,7 +110,6 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Builds the binary that the image holds.
 fn build() -> anyhow::Result<PathBuf> {
     say("Building the static release binary of the module ...");
     let built = Command::new(repository().join(".ci/build-static"))
@@ -228,7 +218,6 @@ impl Seat {
         fs::read_to_string(self.path(LOG)).unwrap_or_default()
     }
 
-    /// Starts a program here.
     pub(crate) fn start(&self, command: &mut Command) -> io::Result<Process> {
         let log = File::create(self.path(LOG))?;
         if self.path(AUTHORITY).exists() {

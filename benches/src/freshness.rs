@@ -34,7 +34,6 @@ const LEAST: f64 = 1200.0;
 #[derive(Clone, Copy, Debug)]
 struct Trouble {
     name: &'static str,
-    /// The share of requests that fail.
     failing: f64,
     /// How long answers take, in milliseconds.
     latency: u64,
@@ -73,7 +72,6 @@ const TROUBLES: [Trouble; 3] = [
     },
 ];
 
-/// A tenant that is watched.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     trigger: Trigger,
@@ -103,7 +101,6 @@ impl Case {
         all
     }
 
-    /// New rows per second.
     fn rate(&self) -> f64 {
         f64::from(self.rows_per_day) / 86_400.0
     }

@@ -29,13 +29,11 @@ const LENGTH: TimeDelta = TimeDelta::hours(26);
 /// How long a page takes, in milliseconds.
 const PAGE_TAKES: u64 = 1000;
 
-/// Restarts, of which the median counts.
 const STARTS: usize = 5;
 
 /// Within this time a start has read all that it finds.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// Opens the memory of delivered rows, and does nothing else.
 pub(crate) async fn open(directory: &Path) -> anyhow::Result<()> {
     let store = Storage::new(LocalBackend::open(directory)?);
     let files = JournalFiles::find(&store, [7; 16], &Inventory::new(), None).await?;
@@ -66,11 +64,8 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
         ..Scope::default()
     });
     let is_clean = verdict.doubled.count == 0 && verdict.unasked.count == 0;
-    ensure!(
-        is_clean && verdict.accepted >= verdict.expected,
-        "{verdict}\nthe log:\n{}",
-        seat.log()
-    );
+    let is_whole = verdict.accepted >= verdict.expected;
+    ensure!(is_clean && is_whole, "{verdict}\nthe log:\n{}", seat.log());
     let (peak, state) = (mib(usage.peak), mib(bytes_below(&seat.path(DATA))?));
     let known_rows = mib(bytes_below(&seat.path(DATA).join("known-rows"))?);
     let (start, open) = restarts(bench, &site, &seat).await?;
@@ -141,11 +136,8 @@ async fn restarts(bench: &Bench, site: &Site, seat: &Seat) -> anyhow::Result<(f6
         let (millis, process) = first_request(bench, module, site, seat).await?;
         starts.push(millis);
         sleep(SETTLED).await;
-        ensure!(
-            process.memory("status", "VmRSS:") > 100 << 20,
-            "the rows are not known; the log:\n{}",
-            seat.log()
-        );
+        let knows = process.memory("status", "VmRSS:") > 100 << 20;
+        ensure!(knows, "the rows are not known; the log:\n{}", seat.log());
         process.stop().await?;
     }
     Ok((median(starts), median(opened)))

@@ -90,13 +90,10 @@ enum Part {
 /// What the benchmark starts itself as.
 #[derive(Debug, Subcommand)]
 enum Inside {
-    /// The relay.
     #[command(hide = true)]
     Relay(relay::Arguments),
-    /// The module on a time of its own.
     #[command(hide = true)]
     Accelerated(accelerated::Arguments),
-    /// What opens the memory of delivered rows.
     #[command(hide = true)]
     Open { directory: PathBuf },
 }

@@ -22,14 +22,12 @@ pub(crate) struct Process {
     id: u32,
     /// None once somebody waits for its end.
     child: Option<Child>,
-    /// When it was started.
     pub(crate) started: Instant,
 }
 
 /// What a process has cost from its start to its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// CPU time, user and system, of all its threads.
     pub(crate) cpu: Duration,
     /// The most memory that was resident, in bytes. Unlike what `wait4` tells, this begins with the
     /// program itself, and not with the parent it was forked from.
@@ -80,7 +78,6 @@ impl Process {
         used.sum()
     }
 
-    /// The CPU time of each present thread so far.
     fn threads(&self) -> HashMap<OsString, Duration> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.id));
         let threads = threads.into_iter().flatten().flatten();

@@ -14,7 +14,6 @@ use crate::{
     stage::{Play, perform},
 };
 
-/// Outages of each side.
 const ENDS: usize = 200;
 
 const OUTAGE: Duration = Duration::from_secs(600);
@@ -27,10 +26,8 @@ const BEGINS: Range<u64> = 100_000..400_000;
 const ROWS: u64 = 15_000;
 const MORE_ROWS: u64 = 100_000;
 
-/// The share of requests that fail.
 const FAILING: f64 = 0.4;
 
-/// An outage.
 #[derive(Clone, Debug)]
 struct Outage {
     /// Of the intake, else of Microsoft.
@@ -198,24 +195,5 @@ fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
              backlog without faults.\n\n{table}"
         ),
         ..Outcome::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_is_accepted_after_an_outage_of_either_side() {
-        for intake in [false, true] {
-            let outage = Outage {
-                intake,
-                trigger: Trigger::Graph,
-                fault: Fault::status(503),
-                begins: Duration::from_secs(200),
-            };
-            let (_, _, seconds) = recover(&outage).unwrap();
-            assert!(seconds <= 30.0, "{outage:?}: {seconds} s");
-        }
     }
 }

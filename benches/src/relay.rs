@@ -24,16 +24,11 @@ const CHUNK: usize = 1000;
 /// Requests to the intake under way at once, as the module has them.
 const IN_FLIGHT: usize = 4;
 
-/// What the relay is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Root of the pages.
     pages: String,
-    /// Address of the intake.
     intake: String,
-    /// How many rows there are.
     rows: usize,
-    /// How many of them are on a page.
     page_rows: usize,
     /// Requests for pages that are allowed in five minutes; it then asks as the module does.
     #[arg(long)]

@@ -10,13 +10,11 @@ use std::{
 /// The notes, kept by hand, say why a target is missed, and what was tried.
 const MISSED: &str = "**missed** ([why](NOTES.md))";
 
-/// Shows a line.
 pub(crate) fn say(text: impl Display) {
     // When nobody listens, the files must do.
     _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Bytes in MiB.
 pub(crate) fn mib(bytes: u64) -> f64 {
     number(bytes) / 1_048_576.0
 }
@@ -42,7 +40,6 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     f64::midpoint(middle(lower), middle(upper))
 }
 
-/// A figure that has a target.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
@@ -61,7 +58,6 @@ pub(crate) struct Outcome {
     pub(crate) picture: Option<(&'static str, String)>,
 }
 
-/// Writes everything that was measured.
 pub(crate) fn write(folder: &Path, head: &str, outcomes: &[Outcome]) -> anyhow::Result<()> {
     for (name, picture) in outcomes.iter().filter_map(|one| one.picture.as_ref()) {
         fs::write(folder.join(name), picture)?;
@@ -70,7 +66,6 @@ pub(crate) fn write(folder: &Path, head: &str, outcomes: &[Outcome]) -> anyhow::
     Ok(())
 }
 
-/// The report.
 pub(crate) fn markdown(head: &str, outcomes: &[Outcome]) -> String {
     let figures = outcomes.iter().flat_map(|one| &one.figures);
     let figures = table(

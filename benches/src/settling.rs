@@ -1,7 +1,7 @@
 //! The schedule of settling, over six simulated days: what it costs, and when late rows are seen. It is
 //! the real [`Schedule`], with a service that answers at once and a tenant whose rows surface late.
 
-use std::{mem, time::Duration};
+use std::{f64::consts::TAU, mem, ops::RangeInclusive, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
@@ -45,8 +45,8 @@ const SERVICES: [Service; 2] = [
 /// Rows a day.
 const TENANTS: [f64; 6] = [1e3, 1e5, 3e5, 1e6, 3e6, 1e7];
 
-/// For tenants of as many rows a day the promise must be kept.
-const PROMISED: f64 = 1e6;
+/// For tenants of so many rows a day the promise must be kept.
+const PROMISED: RangeInclusive<f64> = 0.0..=1e6;
 
 /// In seconds.
 const DAY: i64 = 86_400;
@@ -59,11 +59,7 @@ const WATCHED: usize = 60_000;
 struct Case {
     service: Service,
     rows_per_day: f64,
-    /// Requests on the second day.
-    live: u64,
-    settling: u64,
-    /// How often an instant is read.
-    readings: f64,
+    second_day: Read,
     /// The share of late rows that are seen within a quarter of their lateness and one `frequency`.
     in_time: f64,
     /// How many times later than that the last one is seen.
@@ -93,9 +89,7 @@ impl Case {
         Self {
             service,
             rows_per_day,
-            live: second_day.live,
-            settling: second_day.settling,
-            readings: second_day.rows / rows_per_day,
+            second_day,
             in_time: number(in_time as u64) / number(seen.len() as u64),
             slowest: most(seen.iter().copied()),
             never_seen: tenant.late.len() - seen.len(),
@@ -105,8 +99,8 @@ impl Case {
 
     /// The part of all requests that may be made.
     fn part(&self) -> f64 {
-        let a_day = f64::from(self.service.share) / 0.9 * DAY as f64 / 300.0;
-        number(self.settling) / a_day
+        let share = f64::from(self.service.share) / 0.9;
+        number(self.second_day.settling) / (share * DAY as f64 / 300.0)
     }
 }
 
@@ -123,10 +117,10 @@ pub(crate) async fn measure() -> anyhow::Result<Outcome> {
                 "{} | {} | {} | {} | {:.1} % | {:.0} times | {:.2} % | {:.1} times the promise | {} | {}",
                 case.service.name,
                 case.rows_per_day,
-                case.live,
-                case.settling,
+                case.second_day.live,
+                case.second_day.settling,
                 case.part() * 100.0,
-                case.readings,
+                case.second_day.rows / case.rows_per_day,
                 case.in_time * 100.0,
                 case.slowest,
                 case.never_seen,
@@ -134,20 +128,14 @@ pub(crate) async fn measure() -> anyhow::Result<Outcome> {
             )
         }),
     );
-    let is_promised = |case: &Case| case.rows_per_day <= PROMISED;
-    let in_time = |is_of: &dyn Fn(&Case) -> bool| {
-        let of = cases.iter().filter(|case| is_of(case));
-        of.map(|case| case.in_time).fold(1.0, f64::min)
+    let of = |range: RangeInclusive<f64>| {
+        let cases = cases.iter();
+        cases.filter(move |case| range.contains(&case.rows_per_day))
     };
-    let promised = in_time(&is_promised);
-    let part = most(
-        cases
-            .iter()
-            .filter(|case| is_promised(case))
-            .map(Case::part),
-    );
+    let in_time = |range| of(range).map(|case| case.in_time).fold(1.0, f64::min);
+    let (promised, three, ten) = (in_time(PROMISED), in_time(3e6..=3e6), in_time(1e7..=1e7));
+    let part = most(of(PROMISED).map(Case::part));
     let all_seen = cases.iter().all(|case| case.never_seen == 0);
-    let [three, ten] = [3e6, 1e7].map(|rows| in_time(&|case| case.rows_per_day == rows));
     Ok(Outcome {
         figures: vec![
             Figure {
@@ -169,14 +157,13 @@ pub(crate) async fn measure() -> anyhow::Result<Outcome> {
 }
 
 /// Requests of the live edge and of settling, and the rows that they and all others brought.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Read {
     live: u64,
     settling: u64,
     rows: f64,
 }
 
-/// A row that is watched.
 struct Late {
     received: DateTime<Utc>,
     visible: DateTime<Utc>,
@@ -192,7 +179,6 @@ impl Late {
     }
 }
 
-/// A tenant and its collection.
 struct Tenant {
     rows_per_day: f64,
     rows_per_page: f64,
@@ -234,9 +220,9 @@ impl Tenant {
 
     /// More mail by day than by night.
     fn rows(&self, window: Window) -> f64 {
-        let middle = window.start() + window.span() / 2 - at(0);
-        let turn = middle.as_seconds_f64() / DAY as f64 * std::f64::consts::TAU;
-        self.rows_per_day * window.span().as_seconds_f64() / DAY as f64 * (1.0 + 0.5 * turn.sin())
+        let days = |span: TimeDelta| span.as_seconds_f64() / DAY as f64;
+        let turn = days(window.start() + window.span() / 2 - at(0)) * TAU;
+        self.rows_per_day * days(window.span()) * (1.0 + 0.5 * turn.sin())
     }
 
     fn read(&mut self, lane: Lane, window: Window, now: DateTime<Utc>) {
@@ -249,10 +235,9 @@ impl Tenant {
         }
         self.read.rows += rows;
         (0..pages).for_each(|_| self.schedule.paged(lane));
-        let first = self
-            .late
-            .partition_point(|row| row.received < window.start());
-        let rest = self.late.iter_mut().skip(first);
+        let late = &mut self.late;
+        let first = late.partition_point(|row| row.received < window.start());
+        let rest = late.iter_mut().skip(first);
         for row in rest.take_while(|row| row.received < window.end()) {
             if row.seen.is_none() && row.visible <= now {
                 row.seen = Some(now);
@@ -283,7 +268,7 @@ impl Tenant {
 fn late_rows() -> Vec<Late> {
     let mut random = StdRng::seed_from_u64(1);
     let lateness = Lateness::realistic();
-    let mut row = || {
+    let row = |_| {
         let received = at(random.random_range(DAY..3 * DAY));
         Late {
             received,
@@ -291,7 +276,7 @@ fn late_rows() -> Vec<Late> {
             seen: None,
         }
     };
-    let mut rows: Vec<Late> = (0..WATCHED).map(|_| row()).collect();
+    let mut rows: Vec<Late> = (0..WATCHED).map(row).collect();
     rows.sort_by_key(|row| row.received);
     rows
 }

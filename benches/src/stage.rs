@@ -42,13 +42,10 @@ const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 pub(crate) struct Play {
     /// Rows of the five hours before the start.
     pub(crate) backlog: u64,
-    /// New rows per second.
     pub(crate) rate: f64,
     /// How long a page takes, in milliseconds.
     pub(crate) latency: u64,
-    /// Rows of a page.
     pub(crate) page_rows: usize,
-    /// The setting `frequency`, in seconds.
     pub(crate) frequency: u32,
 }
 
@@ -125,7 +122,6 @@ fn emulator(play: Play, clock: Clock) -> anyhow::Result<Emulator> {
 }
 
 impl Stage {
-    /// How many rows the intake has accepted.
     pub(crate) fn accepted(&self) -> u64 {
         self.emulator.accepted_count(None)
     }
@@ -182,7 +178,6 @@ impl Stage {
     }
 }
 
-/// The services, without sockets.
 #[derive(Debug)]
 struct InMemory(Emulator);
 

@@ -13,7 +13,6 @@ pub(crate) struct Stock {
     /// Where each row begins in the text, with a comma before it but for the first; then the end.
     begins: Vec<usize>,
     received: Vec<DateTime<Utc>>,
-    /// In whose form they are.
     pub(crate) service: Endpoint,
 }
 
@@ -52,12 +51,10 @@ impl Stock {
         }
     }
 
-    /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.received.len()
     }
 
-    /// Bytes of all rows.
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }

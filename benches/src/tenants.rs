@@ -21,13 +21,11 @@ use crate::{
 /// How many processes there are when memory is looked at.
 const STEPS: [usize; 5] = [1, 10, 50, 100, 200];
 
-/// Rows of a tenant in its day.
 const ROWS: u64 = 1000;
 
 /// How long it takes until new processes have read their day and nothing more is to be done.
 const SETTLED: Duration = Duration::from_secs(20);
 
-/// How long processor time is measured.
 const SPAN: Duration = Duration::from_secs(120);
 
 const PICTURE: &str = "tenants.svg";

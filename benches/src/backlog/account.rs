@@ -8,7 +8,6 @@ use crate::{
     stock::Stock,
 };
 
-/// All samples.
 struct Account<'a>(&'a [Sample]);
 
 pub(super) fn outcome(samples: &[Sample], stocks: [&Stock; 2]) -> Outcome {

@@ -32,13 +32,14 @@ const QUOTA: u64 = 100;
 /// Under the quota, requests for about a tenth of it come in a burst, as often as this.
 const BURST: Duration = Duration::from_secs(33);
 
-/// More time than any contestant needs.
+/// The setting `start_time`, a day more than the mail reaches back.
+const HOURS: u32 = 24 * 29;
+
 const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// How the services are talked to; all of a turn is compared over the same one.
 const WIRES: [Wire; 2] = [Wire::Plain, Wire::Production];
 
-/// What one run has cost.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     contestant: Contestant,
@@ -50,9 +51,7 @@ struct Sample {
     peak: f64,
     /// Seconds from the start to the last row.
     wall: f64,
-    /// Bytes of the pages and of the batches.
     bytes: [u64; 2],
-    /// Requests for pages and to the intake.
     requests: [u64; 2],
 }
 
@@ -92,38 +91,31 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
 /// The runs with Graph's rows: the quota makes the module wait most of the time, and the relay, so that
 /// all of these runs share that time.
 async fn paced(bench: &Bench, runs: usize, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>> {
-    const CONTESTANTS: [Contestant; 2] = [
-        Contestant::Module(Trigger::Graph),
-        Contestant::Relay(Endpoint::Graph),
-    ];
-    let turn = WIRES.map(|wire| CONTESTANTS.map(|contestant| (contestant, wire)));
+    let module = Contestant::Module(Trigger::Graph);
+    let both = [module, Contestant::Relay(Endpoint::Graph)];
+    let turn = WIRES.map(|wire| both.map(|contestant| (contestant, wire)));
     let runs = turn.concat().repeat(runs);
     // All of them have their place between two bursts, so that none disturbs another.
     let seat = BURST / u32::try_from(runs.len())?;
-    let runs = (0..)
-        .zip(runs)
-        .map(|(place, (contestant, wire))| async move {
-            sleep(seat * place).await;
-            run(bench, contestant, wire, stock).await
-        });
+    let runs = (0..).zip(runs);
+    let runs = runs.map(|(place, (contestant, wire))| async move {
+        sleep(seat * place).await;
+        run(bench, contestant, wire, stock).await
+    });
     try_join_all(runs).await
 }
 
 fn settings(contestant: Contestant) -> Value {
-    let own = match contestant {
-        Contestant::Module(Trigger::Graph) => json!({"quota": QUOTA}),
+    match contestant {
+        Contestant::Module(Trigger::Graph) => {
+            json!({"start_time": HOURS, "frequency": 600, "quota": QUOTA})
+        }
         Contestant::Hiding => json!({
-            "subject": "hash",
-            "addresses": "hash",
-            "hash_key": "a key that nobody else knows",
+            "start_time": HOURS, "frequency": 600,
+            "subject": "hash", "addresses": "hash", "hash_key": "a key that nobody else knows",
         }),
-        _ => json!({}),
-    };
-    let mut settings = json!({"start_time": 24 * 29, "frequency": 600});
-    if let (Some(all), Value::Object(own)) = (settings.as_object_mut(), own) {
-        all.extend(own);
+        _ => json!({"start_time": HOURS, "frequency": 600}),
     }
-    settings
 }
 
 async fn run(
@@ -132,7 +124,7 @@ async fn run(
     wire: Wire,
     stock: &Arc<Stock>,
 ) -> anyhow::Result<Sample> {
-    let site = Site::open(Some(Arc::<Stock>::clone(stock)), wire).await?;
+    let site = Site::open(Some(Arc::clone(stock)), wire).await?;
     let rows = stock.len() as u64;
     let seat = Seat::new(&site, &settings(contestant))?;
     let process = match contestant {
@@ -155,12 +147,12 @@ async fn run(
     let usage = process.stop().await;
     let accepted = site.accepted();
     let name = contestant.name();
+    let log = seat.log();
     ensure!(
         accepted == rows,
-        "{name} delivered {accepted} of {rows} rows; its log:\n{}",
-        seat.log()
+        "{name} delivered {accepted} of {rows} rows:\n{log}"
     );
-    let usage = usage.with_context(|| format!("{name}:\n{}", seat.log()))?;
+    let usage = usage.with_context(|| format!("{name}:\n{log}"))?;
     let seen = site.seen();
     let sample = Sample {
         contestant,
@@ -172,12 +164,12 @@ async fn run(
         bytes: [&seen.bytes_out, &seen.bytes_in].map(|count| count.load(Relaxed)),
         requests: [&seen.pages, &seen.batches].map(|count| count.load(Relaxed)),
     };
+    let Sample {
+        cpu, peak, wall, ..
+    } = sample;
+    let wire = wire.name();
     say(format_args!(
-        "  {name:<29} {:<12} {:6.2} s CPU per million rows, {:5.1} MiB, {:6.1} s",
-        wire.name(),
-        sample.cpu,
-        sample.peak,
-        sample.wall
+        "  {name:<29} {wire:<12} {cpu:6.2} s CPU per million rows, {peak:5.1} MiB, {wall:6.1} s"
     ));
     Ok(sample)
 }

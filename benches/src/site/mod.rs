@@ -44,22 +44,17 @@ pub(crate) const ROWS: &str = "x-benchmark-rows";
 /// follow, as `0-2000`.
 pub(crate) const RELAY_PAGE: &str = "/relay/";
 
-/// More bytes than any body has.
 const MOST_BYTES: usize = 64 << 20;
 
-/// How contestants and services talk.
+/// How contestants and services talk: pages are only compressed in production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
-    /// Plain HTTP; pages are not compressed.
     Plain,
-    /// TLS with both services; pages are not compressed.
     Tls,
-    /// As in production: TLS with both services, and compressed pages.
     Production,
 }
 
 impl Wire {
-    /// Its name in tables.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain HTTP",
@@ -79,15 +74,10 @@ impl Wire {
 /// What was seen of a contestant.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Rows that the intake has accepted.
     pub(crate) accepted: watch::Sender<u64>,
-    /// Requests for pages.
     pub(crate) pages: AtomicU64,
-    /// Requests to the intake.
     pub(crate) batches: AtomicU64,
-    /// Bytes of the pages.
     pub(crate) bytes_out: AtomicU64,
-    /// Bytes of the batches.
     pub(crate) bytes_in: AtomicU64,
 }
 
@@ -180,7 +170,6 @@ impl Site {
         self.inner.now.store(0, Relaxed);
     }
 
-    /// What was seen so far.
     pub(crate) fn seen(&self) -> &Seen {
         &self.inner.seen
     }
@@ -197,7 +186,6 @@ impl Site {
         self.inner.first.send_replace(None);
     }
 
-    /// How many rows were accepted so far.
     pub(crate) fn accepted(&self) -> u64 {
         *self.seen().accepted.borrow()
     }
@@ -210,7 +198,6 @@ impl Site {
     }
 }
 
-/// The contestant's time.
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
 fn time(told: &AtomicI64) -> DateTime<Utc> {
     let told = Some(told.load(Relaxed)).filter(|told| *told > 0);
@@ -239,7 +226,6 @@ where
     Ok((address, AbortOnDropHandle::new(server)))
 }
 
-/// The number in a header.
 fn header<T: FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
@@ -270,9 +256,8 @@ impl Inner {
         let rows = header(&parts.headers, ROWS).unwrap_or_else(|| rows_in(&body));
         self.seen.batches.fetch_add(1, Relaxed);
         self.seen.bytes_in.fetch_add(body.len() as u64, Relaxed);
-        self.seen
-            .accepted
-            .send_modify(|accepted| *accepted += rows as u64);
+        let accepted = &self.seen.accepted;
+        accepted.send_modify(|accepted| *accepted += rows as u64);
         let ids = self.ids.get(..rows).unwrap_or(&self.ids);
         let answer = format!("{{\"event_ids\":[\"{}\"]}}", ids.join("\",\""));
         Response::new(Body::from(answer))

@@ -111,7 +111,6 @@ fn next_link(request: &Request, query: &str, wire: Wire, token: usize) -> String
     )
 }
 
-/// A page with these rows.
 fn rendered(stock: &Stock, rows: Range<usize>, next: Option<&str>) -> Bytes {
     let (head, link, tail) = match stock.service {
         Endpoint::Graph => ("{\"value\":[", "@odata.nextLink", "}"),
