@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::site::NOW;
 
-/// What the process is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     trigger: String,
@@ -34,17 +33,12 @@ pub(crate) struct Arguments {
 
 /// Runs the module until its time is over.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let real = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let mut real = Builder::new_multi_thread();
+    let real = real.worker_threads(1).enable_all().build()?;
     let _inside = real.enter();
     let http = Http::client(&ClientOptions::default())?;
-    let handle = real.handle().clone();
-    let own = Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()?;
+    let mut own = Builder::new_current_thread();
+    let own = own.enable_all().start_paused(true).build()?;
     own.block_on(async {
         let start = DateTime::from_timestamp_millis(arguments.start).context("no such instant")?;
         let clock = Clock::virtual_from(start);
@@ -63,7 +57,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
             manifest: "manifest.json".into(),
             http: Http::new(Bridge {
                 http,
-                real: handle,
+                real: real.handle().clone(),
                 clock: clock.clone(),
                 page_takes: Duration::from_millis(arguments.page_takes),
             }),
@@ -91,12 +85,8 @@ impl HttpService for Bridge {
         mut request: Request,
         limits: Limits,
     ) -> BoxFuture<'_, Result<Response, HttpError>> {
-        let is_page = request.method() == Method::GET
-            && request
-                .uri()
-                .path()
-                .to_ascii_lowercase()
-                .contains("messagetrace");
+        let path = request.uri().path().to_ascii_lowercase();
+        let is_page = request.method() == Method::GET && path.contains("messagetrace");
         Box::pin(async move {
             if is_page {
                 tokio::time::sleep(self.page_takes).await;
@@ -107,8 +97,8 @@ impl HttpService for Bridge {
             let exchange = real.spawn(async move { http.send(request, limits).await });
             // Time does not jump while a blocking task runs.
             let done = tokio::task::spawn_blocking(move || real.block_on(exchange)).await;
-            done.and_then(|done| done)
-                .unwrap_or_else(|_| Err(HttpError::new(HttpErrorKind::Interrupted, "none")))
+            let broken = |_| Err(HttpError::new(HttpErrorKind::Interrupted, "none"));
+            done.flatten().unwrap_or_else(broken)
         })
     }
 }

@@ -10,15 +10,14 @@ use plotters::{
     },
 };
 
-pub(crate) type Line = (String, Vec<(f64, f64)>);
-
 /// Lines over an axis whose steps multiply by ten.
 #[derive(Clone, Debug)]
 pub(crate) struct Panel {
     pub(crate) title: String,
     pub(crate) across: &'static str,
     pub(crate) up: &'static str,
-    pub(crate) lines: Vec<Line>,
+    /// The name of each and its points.
+    pub(crate) lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
 /// Told apart by all kinds of eyes (Okabe and Ito); each has a paler and a darker line.

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use emulator::Endpoint;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -112,14 +112,12 @@ pub(crate) fn repository() -> PathBuf {
 
 fn build() -> anyhow::Result<PathBuf> {
     say("Building the static release binary of the module ...");
-    let built = Command::new(repository().join(".ci/build-static"))
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot start .ci/build-static")?;
-    ensure!(
-        built.status.success(),
-        "the module could not be built; --module names a binary instead"
-    );
+    let mut build = Command::new(repository().join(".ci/build-static"));
+    let built = build.stderr(Stdio::inherit()).output();
+    let built = built.context("cannot start .ci/build-static")?;
+    if !built.status.success() {
+        bail!("the module could not be built; --module names a binary instead");
+    }
     let path = String::from_utf8(built.stdout)?;
     Ok(repository().join(path.trim()))
 }
@@ -138,18 +136,20 @@ fn python() -> Option<PathBuf> {
     let is_there = python.exists() || succeeds(venv.args(["-m", "venv"]).arg(&folder));
     if !is_there || !succeeds(&mut install) {
         say(format_args!(
-            "Python with {SDK} cannot be had: its contestant is skipped."
+            "Python with {SDK} cannot be had: it is skipped."
         ));
         return None;
     }
     Some(python)
 }
 
-/// The name and the content of a file with which the platform tells a trigger something.
-type Input = (&'static str, String);
-
-/// All that any trigger needs to talk to the emulated services at these roots, and more `settings`.
-pub(crate) fn inputs(microsoft: &str, sekoia: &str, settings: &Value) -> [Input; 6] {
+/// The files, by their names, with all that any trigger needs to talk to the emulated services at these
+/// roots, and more `settings`.
+pub(crate) fn inputs(
+    microsoft: &str,
+    sekoia: &str,
+    settings: &Value,
+) -> [(&'static str, String); 6] {
     let mut trigger = json!({
         "account_name": "svc@contoso.example",
         "account_password": "correct horse battery staple",
@@ -179,16 +179,11 @@ pub(crate) fn inputs(microsoft: &str, sekoia: &str, settings: &Value) -> [Input;
 pub(crate) const CONFIG: &str = "symphony";
 pub(crate) const DATA: &str = "symphony_data";
 
-/// The certificate authority that is trusted, when there is TLS.
-const AUTHORITY: &str = "authority.pem";
-
-const LOG: &str = "log";
-
 /// A place to run in, with a configuration; it is gone when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     folder: TempDir,
-    inputs: [Input; 6],
+    inputs: [(&'static str, String); 6],
 }
 
 impl Seat {
@@ -204,7 +199,7 @@ impl Seat {
             fs::write(seat.path(CONFIG).join(name), content)?;
         }
         if let Some(authority) = &site.authority {
-            fs::write(seat.path(AUTHORITY), authority.pem())?;
+            fs::write(seat.path("authority.pem"), authority.pem())?;
         }
         Ok(seat)
     }
@@ -215,29 +210,22 @@ impl Seat {
 
     /// What was printed on standard error.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.path(LOG)).unwrap_or_default()
+        fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     pub(crate) fn start(&self, command: &mut Command) -> io::Result<Process> {
-        let log = File::create(self.path(LOG))?;
-        if self.path(AUTHORITY).exists() {
-            command.env("REQUESTS_CA_BUNDLE", self.path(AUTHORITY));
+        let log = File::create(self.path("log"))?;
+        let authority = self.path("authority.pem");
+        if authority.exists() {
+            command.env("REQUESTS_CA_BUNDLE", authority);
         }
-        let command = command
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        Process::start(command)
+        let command = command.current_dir(self.folder.path()).stdin(Stdio::null());
+        Process::start(command.stdout(Stdio::null()).stderr(log))
     }
 
     /// Starts a contestant here that collects by itself.
-    pub(crate) fn collector(
-        &self,
-        bench: &Bench,
-        contestant: Contestant,
-    ) -> anyhow::Result<Process> {
-        let trigger = match contestant {
+    pub(crate) fn collector(&self, bench: &Bench, who: Contestant) -> anyhow::Result<Process> {
+        let trigger = match who {
             Contestant::Module(trigger) => trigger,
             Contestant::Hiding => Trigger::Account,
             Contestant::Python => {
@@ -255,10 +243,8 @@ impl Seat {
 
     /// Starts the loop on the vendor's SDK here, as its container would be started.
     fn python(&self, python: &Path) -> io::Result<Process> {
-        fs::copy(
-            repository().join("manifest.json"),
-            self.path("manifest.json"),
-        )?;
+        let manifest = "manifest.json";
+        fs::copy(repository().join(manifest), self.path(manifest))?;
         let mut command = Command::new(python);
         command.arg(repository().join("benches/python/message_trace.py"));
         command.arg("message_trace").env_clear();

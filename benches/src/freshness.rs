@@ -17,10 +17,8 @@ use crate::{
 
 /// Rows a day.
 const TENANTS: [u32; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-
 /// The setting `frequency`, in seconds.
 const FREQUENCIES: [u32; 2] = [60, 10];
-
 const PICTURE: &str = "freshness.svg";
 
 /// The start is not looked at.

@@ -21,15 +21,8 @@ use crate::{
     start::first_request,
 };
 
-const ROWS_A_DAY: f64 = 1e7;
-
 /// Until the oldest known rows are forgotten again.
 const LENGTH: TimeDelta = TimeDelta::hours(26);
-
-/// How long a page takes, in milliseconds.
-const PAGE_TAKES: u64 = 1000;
-
-const STARTS: usize = 5;
 
 /// Within this time a start has read all that it finds.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -47,7 +40,7 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say("(h) 10 million rows a day ...");
     let start = Utc::now().trunc_subsecs(0) - LENGTH;
     let traffic = Traffic {
-        rate: ROWS_A_DAY / 86_400.0,
+        rate: 1e7 / 86_400.0,
         daily_shape: true,
         changing: 0.1,
         ..Traffic::default()
@@ -114,8 +107,9 @@ async fn course(seat: &Seat, start: DateTime<Utc>) -> anyhow::Result<Usage> {
     let mut command = inside()?;
     command.args(["accelerated", Trigger::Graph.command()]);
     command.arg(seat.path(CONFIG)).arg(seat.path(DATA));
-    command.args([start.timestamp_millis(), LENGTH.num_seconds()].map(|number| number.to_string()));
-    command.arg(PAGE_TAKES.to_string());
+    // A page takes a second.
+    let numbers = [start.timestamp_millis(), LENGTH.num_seconds(), 1000];
+    command.args(numbers.map(|number| number.to_string()));
     let usage = seat.start(&mut command)?.end().await;
     usage.with_context(|| format!("the log:\n{}", seat.log()))
 }
@@ -126,12 +120,10 @@ async fn restarts(bench: &Bench, site: &Site, seat: &Seat) -> anyhow::Result<(f6
     site.follow_the_machine();
     let module = Contestant::Module(Trigger::Graph);
     let (mut starts, mut opened) = (Vec::new(), Vec::new());
-    for _ in 0..STARTS {
+    for _ in 0..5 {
         let mut open = inside()?;
-        let usage = seat
-            .start(open.arg("open").arg(seat.path(DATA)))?
-            .end()
-            .await?;
+        open.arg("open").arg(seat.path(DATA));
+        let usage = seat.start(&mut open)?.end().await?;
         opened.push(usage.cpu.as_secs_f64() * 1000.0);
         let (millis, process) = first_request(bench, module, site, seat).await?;
         starts.push(millis);

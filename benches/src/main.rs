@@ -150,19 +150,14 @@ async fn measure(mut arguments: Arguments) -> anyhow::Result<()> {
 }
 
 /// Does work on all processors; each piece has a time of its own.
-async fn side_by_side<T, R>(
+async fn side_by_side<T: Clone + Send + 'static, R: Send + 'static>(
     pieces: &[T],
     work: fn(&T) -> anyhow::Result<R>,
-) -> anyhow::Result<Vec<R>>
-where
-    T: Clone + Send + 'static,
-    R: Send + 'static,
-{
+) -> anyhow::Result<Vec<R>> {
     let hands = available_parallelism().map_or(1, NonZero::get);
     let pieces = pieces.iter().cloned();
     let begun = stream::iter(pieces.map(|piece| spawn_blocking(move || work(&piece))));
-    let done = begun
-        .buffered(hands)
-        .map(|done| -> anyhow::Result<R> { done? });
+    let done = begun.buffered(hands);
+    let done = done.map(|done| -> anyhow::Result<R> { done? });
     done.try_collect().await
 }

@@ -13,9 +13,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, sleep_until};
 use wait4::Wait4 as _;
 
-/// How often the threads of a process are looked at.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// A started process. Dropped before somebody waits for its end, it is killed.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -57,10 +54,6 @@ impl Process {
         kibibytes.unwrap_or(0) * 1024
     }
 
-    fn peak(&self) -> u64 {
-        self.memory("status", "VmHWM:")
-    }
-
     /// The CPU time of its threads over a while from now on, to the nanosecond.
     pub(crate) async fn cpu_over(&self, span: Duration) -> Duration {
         let before = self.threads();
@@ -68,7 +61,7 @@ impl Process {
         let end = Instant::now() + span;
         // A thread that is about to end is idle before, so nothing of it is overlooked.
         while Instant::now() < end {
-            sleep_until(end.min(Instant::now() + LOOK)).await;
+            sleep_until(end.min(Instant::now() + Duration::from_secs(1))).await;
             latest.extend(self.threads());
         }
         let used = latest.iter().map(|(thread, cpu)| {
@@ -91,7 +84,7 @@ impl Process {
 
     /// Asks it to stop, waits for the end and says what it has cost.
     pub(crate) async fn stop(self) -> io::Result<Usage> {
-        let peak = self.peak();
+        let peak = self.memory("status", "VmHWM:");
         if let Some(id) = Pid::from_raw(self.id.cast_signed()) {
             kill_process(id, Signal::TERM)?;
         }
@@ -103,7 +96,7 @@ impl Process {
         let mut peak = 0;
         let is_there = |stat: String| !stat.is_empty() && !stat.contains(") Z ");
         while is_there(self.read("stat")) {
-            peak = self.peak().max(peak);
+            peak = self.memory("status", "VmHWM:").max(peak);
             sleep(Duration::from_millis(20)).await;
         }
         self.ended(peak).await

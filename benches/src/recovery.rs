@@ -15,9 +15,7 @@ use crate::{
 };
 
 const ENDS: usize = 200;
-
 const OUTAGE: Duration = Duration::from_secs(600);
-
 /// When an outage begins, in milliseconds after the start: the backlog is delivered by then.
 const BEGINS: Range<u64> = 100_000..400_000;
 
@@ -25,14 +23,12 @@ const BEGINS: Range<u64> = 100_000..400_000;
 /// lets through at once, and of one that needs more requests than that without faults.
 const ROWS: u64 = 15_000;
 const MORE_ROWS: u64 = 100_000;
-
 const FAILING: f64 = 0.4;
 
 #[derive(Clone, Debug)]
 struct Outage {
-    /// Of the intake, else of Microsoft.
-    intake: bool,
     trigger: Trigger,
+    side: Endpoint,
     fault: Fault,
     begins: Duration,
 }
@@ -64,11 +60,11 @@ fn outages(seed: u64) -> Vec<Outage> {
     let mut faults = vec![Fault::Reset];
     faults.extend([500, 502, 503, 504].map(Fault::status));
     let mut outages = Vec::new();
-    for intake in [false, true] {
-        for trigger in Trigger::ALL.into_iter().cycle().take(ENDS) {
+    for trigger in Trigger::ALL.into_iter().cycle().take(ENDS) {
+        for side in [trigger.service(), Endpoint::Intake] {
             outages.push(Outage {
-                intake,
                 trigger,
+                side,
                 fault: faults.choose(&mut random).unwrap_or(&Fault::Reset).clone(),
                 begins: Duration::from_millis(random.random_range(BEGINS)),
             });
@@ -86,19 +82,13 @@ fn recover(outage: &Outage) -> anyhow::Result<Recovery> {
     };
     let seconds = perform(outage.trigger, quiet, async |stage| {
         sleep(outage.begins).await;
-        let service = outage.trigger.service();
-        let endpoint = if outage.intake {
-            Endpoint::Intake
-        } else {
-            service
-        };
-        stage.emulator.fault(endpoint, outage.fault.clone());
+        stage.emulator.fault(outage.side, outage.fault.clone());
         sleep(OUTAGE).await;
         let before = stage.accepted();
         stage.emulator.clear_all_faults();
         stage.until(|stage| stage.accepted() > before).await
     })?;
-    Ok((outage.intake, outage.trigger, seconds))
+    Ok((outage.side == Endpoint::Intake, outage.trigger, seconds))
 }
 
 fn pace(trigger: &Trigger) -> anyhow::Result<Pace> {
@@ -155,17 +145,11 @@ fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
          s without faults | times as long | the worst run",
         rows,
     );
-    let sides = [
-        (
-            false,
-            "(i) first new row after ten minutes without Microsoft",
-        ),
-        (
-            true,
-            "(i) first new row after ten minutes without the intake",
-        ),
+    let names = [
+        "(i) first new row after ten minutes without Microsoft",
+        "(i) first new row after ten minutes without the intake",
     ];
-    let figures = sides.into_iter().map(|(intake, name)| {
+    let figures = [false, true].into_iter().zip(names).map(|(intake, name)| {
         let (middle, slowest) = ends(intake, &Trigger::ALL);
         Figure {
             name,

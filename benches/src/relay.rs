@@ -8,7 +8,7 @@ use base::http::{ClientOptions, Http, Limits, Request, Response};
 use bytes::Bytes;
 use chrono::Utc;
 use microsoft::{Quota, Share, Urgency};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::site::{RELAY_PAGE, ROWS};
 
@@ -20,7 +20,6 @@ const LIMITS: Limits = Limits {
 
 /// Rows in one request to the intake, as the module's default has it.
 const CHUNK: usize = 1000;
-
 /// Requests to the intake under way at once, as the module has them.
 const IN_FLIGHT: usize = 4;
 
@@ -46,8 +45,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .map(|quota| Share::new(quota).context("no quota has as many"));
     let mut quota = share.transpose()?.map(Quota::new);
     for page in 0..arguments.rows.div_ceil(arguments.page_rows) {
-        if let Some(quota) = &mut quota {
-            keep_to(quota).await;
+        while let Some(wait) = quota.as_mut().and_then(ask) {
+            sleep(wait).await;
         }
         let first = page * arguments.page_rows;
         let rows = (arguments.rows - first).min(arguments.page_rows);
@@ -72,12 +71,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     std::future::pending().await
 }
 
-/// Waits until the quota allows one more page.
+/// How long to wait before one more page; none when the quota allows it now.
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
-async fn keep_to(quota: &mut Quota) {
-    while let Some(wait) = quota.take(Urgency::Later, Utc::now()) {
-        tokio::time::sleep(wait).await;
-    }
+fn ask(quota: &mut Quota) -> Option<Duration> {
+    quota.take(Urgency::Later, Utc::now())
 }
 
 async fn send(http: Http, request: Request) -> anyhow::Result<Response> {

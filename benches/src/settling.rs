@@ -19,38 +19,19 @@ use crate::{
     side_by_side,
 };
 
-/// A source, as far as the schedule knows it.
-#[derive(Clone, Copy, Debug)]
-struct Service {
-    name: &'static str,
-    rows_per_page: u32,
-    /// Requests in five minutes.
-    share: u32,
-}
+/// A source, as far as the schedule knows it: name, rows on a page, requests in five minutes.
+type Service = (&'static str, u32, u32);
 
 /// The two services with nine tenths of their quota; the Reporting Web Service's is an estimate.
-const SERVICES: [Service; 2] = [
-    Service {
-        name: "Graph",
-        rows_per_page: 5000,
-        share: 90,
-    },
-    Service {
-        name: "Reporting Web Service",
-        rows_per_page: 2000,
-        share: 270,
-    },
-];
+const SERVICES: [Service; 2] = [("Graph", 5000, 90), ("Reporting Web Service", 2000, 270)];
 
 /// Rows a day.
 const TENANTS: [f64; 6] = [1e3, 1e5, 3e5, 1e6, 3e6, 1e7];
-
 /// For tenants of so many rows a day the promise must be kept.
 const PROMISED: RangeInclusive<f64> = 0.0..=1e6;
 
 /// In seconds.
 const DAY: i64 = 86_400;
-
 /// Late rows that are watched, spread over the second and third day.
 const WATCHED: usize = 60_000;
 
@@ -99,7 +80,7 @@ impl Case {
 
     /// The part of all requests that may be made.
     fn part(&self) -> f64 {
-        let share = f64::from(self.service.share) / 0.9;
+        let share = f64::from(self.service.2) / 0.9;
         number(self.second_day.settling) / (share * DAY as f64 / 300.0)
     }
 }
@@ -115,7 +96,7 @@ pub(crate) async fn measure() -> anyhow::Result<Outcome> {
         cases.iter().map(|case| {
             format!(
                 "{} | {} | {} | {} | {:.1} % | {:.0} times | {:.2} % | {:.1} times the promise | {} | {}",
-                case.service.name,
+                case.service.0,
                 case.rows_per_day,
                 case.second_day.live,
                 case.second_day.settling,
@@ -192,7 +173,7 @@ fn at(second: i64) -> DateTime<Utc> {
 }
 
 impl Tenant {
-    fn new(rows_per_day: f64, service: Service) -> Self {
+    fn new(rows_per_day: f64, (_, rows_per_page, share): Service) -> Self {
         let settings = ScheduleSettings {
             frequency: TimeDelta::seconds(60),
             delay: TimeDelta::zero(),
@@ -200,9 +181,9 @@ impl Tenant {
             limits: SourceLimits {
                 longest_window: TimeDelta::days(10),
                 retention: TimeDelta::days(30),
-                rows_per_window: 20 * service.rows_per_page,
-                rows_per_page: service.rows_per_page,
-                share: service.share,
+                rows_per_window: 20 * rows_per_page,
+                rows_per_page,
+                share,
                 pages_per_window: u32::MAX,
                 recipients_shown: 0,
                 latency: Duration::ZERO,
@@ -211,7 +192,7 @@ impl Tenant {
         let coverage = Coverage::new(at(-3600));
         Self {
             rows_per_day,
-            rows_per_page: f64::from(service.rows_per_page),
+            rows_per_page: f64::from(rows_per_page),
             late: late_rows(),
             schedule: Schedule::new(settings, coverage, collect::lateness::Lateness::default()),
             read: Read::default(),

@@ -27,13 +27,10 @@ use crate::contestant::{Trigger, inputs};
 
 /// The host of the platform; every other one is Microsoft's.
 const PLATFORM: &str = "sekoia.test";
-
 /// When it begins: 2026-06-01T00:00:00Z.
 const BEGIN: i64 = 1_780_272_000;
-
 /// How often it is looked whether something has come to pass.
 const LOOK: Duration = Duration::from_millis(100);
-
 /// Nothing that is waited for takes longer, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
@@ -74,16 +71,12 @@ pub(crate) fn perform<O>(
     play: Play,
     script: impl AsyncFnOnce(&Stage) -> anyhow::Result<O>,
 ) -> anyhow::Result<O> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()?;
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build()?;
     runtime.block_on(async {
         let clock = Clock::virtual_from(DateTime::from_timestamp(BEGIN, 0).unwrap_or_default());
-        let stage = Stage {
-            trigger,
-            emulator: emulator(play, clock.clone())?,
-        };
+        let emulator = emulator(play, clock.clone())?;
+        let stage = Stage { trigger, emulator };
         let said = Arc::<Mutex<Vec<String>>>::default();
         let lines = Arc::clone(&said);
         let console = Console::new(move |line| {
@@ -93,10 +86,7 @@ pub(crate) fn perform<O>(
         let module = Box::pin(stage.module(play.frequency, clock, console));
         let outcome = tokio::select! {
             outcome = script(&stage) => outcome,
-            ended = module => match ended {
-                Ok(()) => bail!("the module ended by itself"),
-                Err(error) => Err(error),
-            },
+            ended = module => ended.and_then(|()| bail!("the module ended by itself")),
         };
         outcome.with_context(|| {
             let lines = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,12 +102,8 @@ fn emulator(play: Play, clock: Clock) -> anyhow::Result<Emulator> {
         ..Traffic::default()
     });
     let pages = json!({ "page_rows": play.page_rows, "latency_ms": play.latency });
-    scenario.settings = json!({
-        "report": pages,
-        "graph": pages,
-        "intake": { "latency_ms": 150 },
-    })
-    .try_into()?;
+    let intake = json!({ "latency_ms": 150 });
+    scenario.settings = json!({"report": pages, "graph": pages, "intake": intake}).try_into()?;
     Ok(scenario.begin(emulator::Clock::new(move || clock.now())))
 }
 
@@ -136,8 +122,8 @@ impl Stage {
         // Together as many as wanted.
         let each = 1.0 - (1.0 - share).cbrt();
         for fault in [Fault::status(503), Fault::Reset, Fault::status(500)] {
-            self.emulator
-                .fault(self.trigger.service(), fault.chance(each));
+            let rule = fault.chance(each);
+            self.emulator.fault(self.trigger.service(), rule);
         }
     }
 

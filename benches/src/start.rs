@@ -16,9 +16,6 @@ use crate::{
 /// A start is short, so there are more of them than runs.
 const STARTS_PER_RUN: usize = 4;
 
-/// How long Microsoft may be kept waiting at most.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say("(c) Start to first request ...");
     let python = bench.python.iter().map(|_| Contestant::Python);
@@ -67,8 +64,7 @@ pub(crate) async fn first_request(
 ) -> anyhow::Result<(f64, Process)> {
     site.forget_first_request();
     let process = seat.collector(bench, contestant)?;
-    let first = site.first_request(PATIENCE).await;
+    let first = site.first_request(Duration::from_secs(60)).await;
     let first = first.with_context(|| format!("no request; the log:\n{}", seat.log()))?;
-    let taken = first - process.started;
-    Ok((taken.as_secs_f64() * 1000.0, process))
+    Ok(((first - process.started).as_secs_f64() * 1000.0, process))
 }

@@ -27,7 +27,6 @@ const ROWS: u64 = 1000;
 const SETTLED: Duration = Duration::from_secs(20);
 
 const SPAN: Duration = Duration::from_secs(120);
-
 const PICTURE: &str = "tenants.svg";
 
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
@@ -47,11 +46,9 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
             running.push((seat, process));
         }
         tokio::time::sleep(SETTLED).await;
-        let memory = running
-            .iter()
-            .map(|(_, process)| process.memory("smaps_rollup", "Pss:"));
-        let memory: u64 = memory.sum();
-        samples.push((u32::try_from(tenants)?, mib(memory)));
+        let processes = running.iter().map(|(_, process)| process);
+        let memory = processes.map(|process| process.memory("smaps_rollup", "Pss:"));
+        samples.push((u32::try_from(tenants)?, mib(memory.sum())));
     }
     let used = running.iter().map(|(_, process)| process.cpu_over(SPAN));
     let used: Duration = join_all(used).await.into_iter().sum();

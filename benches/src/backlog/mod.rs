@@ -28,13 +28,11 @@ const TURNS: usize = 2;
 
 /// Graph's quota, in pages in five minutes.
 const QUOTA: u64 = 100;
-
 /// Under the quota, requests for about a tenth of it come in a burst, as often as this.
 const BURST: Duration = Duration::from_secs(33);
 
 /// The setting `start_time`, a day more than the mail reaches back.
 const HOURS: u32 = 24 * 29;
-
 const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// How the services are talked to; all of a turn is compared over the same one.

@@ -36,14 +36,11 @@ use crate::stock::Stock;
 
 /// Tells the time of a contestant whose time is not the machine's, in milliseconds since 1970.
 pub(crate) const NOW: &str = "x-benchmark-now";
-
 /// Tells how many rows are in a body that is no batch of events.
 pub(crate) const ROWS: &str = "x-benchmark-rows";
-
-/// Where the relay finds its pages: the number of the first row and of the one behind the last
-/// follow, as `0-2000`.
+/// Where the relay finds its pages: the numbers of the first row and of the one after the last follow,
+/// as `0-2000`.
 pub(crate) const RELAY_PAGE: &str = "/relay/";
-
 const MOST_BYTES: usize = 64 << 20;
 
 /// How contestants and services talk: pages are only compressed in production.
@@ -63,11 +60,8 @@ impl Wire {
         }
     }
 
-    const fn scheme(self) -> &'static str {
-        match self {
-            Self::Plain => "http",
-            Self::Tls | Self::Production => "https",
-        }
+    fn scheme(self) -> &'static str {
+        if self == Self::Plain { "http" } else { "https" }
     }
 }
 
@@ -99,8 +93,7 @@ pub(crate) struct Site {
 struct Inner {
     wire: Wire,
     stock: Option<Arc<Stock>>,
-    microsoft: Router,
-    sekoia: Router,
+    emulator: Emulator,
     /// Identifiers for the intake's answers; as long as the longest batch.
     ids: Vec<String>,
     seen: Seen,
@@ -133,8 +126,7 @@ impl Site {
         let inner = Arc::new(Inner {
             wire,
             stock,
-            microsoft: emulator.microsoft_router(),
-            sekoia: emulator.sekoia_router(),
+            emulator: emulator.clone(),
             ids: (0..20_000).map(|_| Uuid::new_v4().to_string()).collect(),
             seen: Seen::default(),
             now,
@@ -221,7 +213,6 @@ where
         }
         answer(Arc::clone(&inner), request)
     });
-    // It serves until it is aborted.
     let server = tokio::spawn(async move { _ = axum::serve(listener, router).await });
     Ok((address, AbortOnDropHandle::new(server)))
 }
@@ -240,7 +231,7 @@ impl Inner {
         let stock = self.stock.as_deref();
         let page = stock.and_then(|stock| pages::asked(stock, &request, self.wire));
         let Some(page) = page else {
-            return forward(&self.microsoft, request).await;
+            return forward(self.emulator.microsoft_router(), request).await;
         };
         self.seen.pages.fetch_add(1, Relaxed);
         self.seen.bytes_out.fetch_add(page.len() as u64, Relaxed);
@@ -249,7 +240,7 @@ impl Inner {
 
     async fn sekoia(self: Arc<Self>, request: Request) -> Response {
         if self.stock.is_none() || !request.uri().path().ends_with("/batch") {
-            return forward(&self.sekoia, request).await;
+            return forward(self.emulator.sekoia_router(), request).await;
         }
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, MOST_BYTES).await.unwrap_or_default();
@@ -270,8 +261,8 @@ fn rows_in(body: &[u8]) -> usize {
     memmem::find_iter(body, b"}\"").count()
 }
 
-async fn forward(router: &Router, request: Request) -> Response {
-    match router.clone().oneshot(request).await {
+async fn forward(router: Router, request: Request) -> Response {
+    match router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     }

@@ -61,17 +61,15 @@ pub(super) fn asked(stock: &Stock, request: &Request, wire: Wire) -> Option<Byte
     }
     let query = request.uri().query().unwrap_or_default();
     let plain = percent_decode_str(query).decode_utf8_lossy();
-    let mut instants = plain
-        .split([' ', '\'', '&', '='])
-        .filter_map(|word| word.parse::<DateTime<Utc>>().ok());
+    let words = plain.split([' ', '\'', '&', '=']);
+    let mut instants = words.filter_map(|word| word.parse::<DateTime<Utc>>().ok());
     let window = stock.window(instants.next()?, instants.next()?);
     let window = match message(&plain) {
         Some(id) => rows_of(stock, window, id),
         None => window,
     };
-    let skip = plain
-        .split('&')
-        .find_map(|option| option.strip_prefix("$skiptoken=")?.parse().ok());
+    let mut options = plain.split('&');
+    let skip = options.find_map(|option| option.strip_prefix("$skiptoken=")?.parse().ok());
     let first = window.start.max(skip.unwrap_or(0)).min(window.end);
     let last = (first + page_rows(stock.service)).min(window.end);
     let next = (last < window.end).then(|| next_link(request, query, wire, last));
@@ -98,16 +96,15 @@ fn rows_of(stock: &Stock, window: Range<usize>, id: &str) -> Range<usize> {
 }
 
 fn next_link(request: &Request, query: &str, wire: Wire, token: usize) -> String {
-    let others = query
-        .split('&')
-        .filter(|option| !option.contains("skiptoken"));
-    let host = request.headers().get(header::HOST);
-    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let options = query.split('&');
+    let others: Vec<_> = options
+        .filter(|option| !option.contains("skiptoken"))
+        .collect();
+    let host: String = super::header(request.headers(), "host").unwrap_or_default();
+    let (scheme, path) = (wire.scheme(), request.uri().path());
     format!(
-        "{}://{host}{}?{}&$skiptoken={token}",
-        wire.scheme(),
-        request.uri().path(),
-        others.collect::<Vec<_>>().join("&")
+        "{scheme}://{host}{path}?{}&$skiptoken={token}",
+        others.join("&")
     )
 }
 
@@ -117,15 +114,7 @@ fn rendered(stock: &Stock, rows: Range<usize>, next: Option<&str>) -> Bytes {
         _ => ("{\"d\":{\"results\":[", "__next", "}}"),
     };
     let link = next.map(|next| format!(",\"{link}\":\"{next}\""));
-    let link = link.unwrap_or_default();
+    let tail = format!("]{}{tail}", link.unwrap_or_default());
     let rows = stock.text(rows);
-    [
-        head.as_bytes(),
-        &rows,
-        b"]",
-        link.as_bytes(),
-        tail.as_bytes(),
-    ]
-    .concat()
-    .into()
+    [head.as_bytes(), &rows, tail.as_bytes()].concat().into()
 }
