@@ -270,6 +270,6 @@ pub(crate) async fn copy(
             copy.write(&name, content).await?;
         }
     }
-    order.save(&copy).await.map_err(RunError::failed)?;
+    order.save(&copy).await?;
     Ok(copy)
 }

@@ -135,15 +135,14 @@ pub(super) async fn run<S: Source>(
     let Context {
         clock, log, stop, ..
     } = &context;
-    if let Task::Collect = task {
+    let collects = matches!(task, Task::Collect);
+    if collects {
         // The words of the contract (O-07), which people search for.
         log.info("Office365 MessageTrace Trigger has started.");
     }
     // It is told as long as the run goes on.
-    let _expiry = match task {
-        Task::Collect => expiry::watch(&context, &whose.tokens),
-        Task::Backfill(_) | Task::Verify(_) | Task::Count { .. } => None,
-    };
+    let watched = collects.then(|| expiry::watch(&context, &whose.tokens));
+    let _expiry = watched.flatten();
     let intake = settings.intake(&context)?;
     let privacy = settings.hiding.privacy()?;
     let hidden = settings.hiding.hidden;
@@ -154,45 +153,39 @@ pub(super) async fn run<S: Source>(
     };
     let working = Working::new(hidden, &settings.inquiry.details);
     log.info(format!("Events go to the intake at {}.", intake.host()));
-    let storage = &match task {
-        Task::Collect => {
-            Later::ensure_none(&context.storage).await?;
-            let (now, start_time) = (clock.now(), settings.start_time());
-            let first = First { now, start_time };
-            let folder = tenant::take(&context.storage, &whose.subject, first, log).await?;
-            if context.heartbeat.turns_to(&folder) {
-                Report::turns_to_another(&context.metrics, hidden);
-            }
-            context.storage.inside(&folder)
+    // For a task of another kind they were looked for before.
+    let folder = if collects {
+        Later::ensure_none(&context.storage).await?;
+        let (now, start_time) = (clock.now(), settings.start_time());
+        let first = First { now, start_time };
+        let folder = tenant::take(&context.storage, &whose.subject, first, log).await?;
+        if context.heartbeat.turns_to(&folder) {
+            Report::turns_to_another(&context.metrics, hidden);
         }
-        // They were looked for before.
-        Task::Backfill(_) | Task::Verify(_) | Task::Count { .. } => context.storage.clone(),
+        folder
+    } else {
+        String::new()
     };
+    let storage = &context.storage.inside(&folder);
     Later::ensure_none(storage).await?;
     let kept = state::Kept::in_storage(storage).await?;
     let state = StateFile::load(storage, clock, log).await?;
     let store = storage.clone();
     let seed = Uuid::new_v4().into_bytes();
-    let found = Timeline::load(&store).await.map_err(RunError::failed)?;
+    let found = Timeline::load(&store).await?;
     let timeline = state::known(&found);
     let expected = timeline.map_or_else(Inventory::new, |timeline| timeline.segments.clone());
     let mark = timeline.and_then(|timeline| timeline.seed_mark);
-    let journal = JournalFiles::find(&store, seed, &expected, mark)
-        .await
-        .map_err(RunError::failed)?;
+    let journal = JournalFiles::find(&store, seed, &expected, mark).await?;
     let keyer = journal.keyer();
-    let letters = Letters::open(&store, settings.owner(), Room::WIDE)
-        .await
-        .map_err(RunError::failed)?;
+    let letters = Letters::open(&store, settings.owner(), Room::WIDE).await?;
     for name in letters.unusable() {
         log.error(format!(
             "{name} is no file of dead letters that can be read: it is left as it is, and what lies \
              there is neither sent nor thrown away."
         ));
     }
-    let excluded = Excluded::open(&store, settings.unwanted.rules(), &keyer)
-        .await
-        .map_err(RunError::failed)?;
+    let excluded = Excluded::open(&store, settings.unwanted.rules(), &keyer).await?;
     QuotaFigures::new(&context.metrics).forget();
     let source = Box::pin(source(keyer, storage.clone())).await?;
     let leaps = timeline.and_then(|timeline| timeline.leaps.clone());
@@ -205,9 +198,9 @@ pub(super) async fn run<S: Source>(
     let start_time = settings.start_time().min(reach);
     let has_position = matches!(kept.position, Position::At(_)) || kept.copy.is_some();
     // When this process was started, the service's clock tells.
-    let begun = match task {
-        Task::Collect if !has_position => first_start(storage, clock.now()).await?,
-        _ => None,
+    let begun = match collects && !has_position {
+        true => first_start(storage, clock.now()).await?,
+        false => None,
     };
     let settings = ScheduleSettings {
         frequency: TimeDelta::seconds(settings.frequency.into()),
@@ -282,8 +275,8 @@ pub(super) async fn run<S: Source>(
     let recall = recall(journal, storage, log);
     let collector = Box::pin(Collector::recalling(parts, unknown, recall)).await?;
     let collector = collector.beginning(Some(missing), leaps, begin);
-    Box::pin(collector.run()).await.map_err(RunError::failed)?;
-    if let Task::Collect = task {
+    Box::pin(collector.run()).await?;
+    if collects {
         log.info("Stopping Office365 MessageTrace trigger");
     }
     Ok(())
@@ -291,7 +284,7 @@ pub(super) async fn run<S: Source>(
 
 /// Reads the delivered rows from the files of the journal. Damaged files are logged as warnings.
 async fn recall(journal: JournalFiles, store: &Storage, log: &Log) -> Result<Remembered, RunError> {
-    let remembered = journal.read(store).await.map_err(RunError::failed)?;
+    let remembered = journal.read(store).await?;
     if let Some(place) = remembered.seed_taken_back {
         log.warning(format!(
             "The key of the row hashes was missing, damaged or another one in known-rows/, and is taken back \

@@ -64,28 +64,25 @@ pub(super) async fn perform(
         pretended: false,
     };
     let mut privacy = settings.hiding.privacy()?;
-    let work = async {
-        let mut letters = Letters::open(&store, settings.owner(), Room::WIDE).await?;
-        let now = || context.clock.now();
-        let mut work = Work::begin(order, &mut letters, &store, now()).await?;
-        while let Some((id, event)) = work.next(&letters, &store).await? {
-            // It may have been kept under other settings.
-            let event = match &mut privacy {
-                Some(privacy) => privacy.hidden_again(&event),
-                None => Ok(event),
-            };
-            let answer = match event {
-                Ok(event) => sink.offer(event.as_bytes()).await,
-                Err(Unhidden) => Some(Err(UNHIDDEN.to_owned())),
-            };
-            let Some(answer) = answer else {
-                break;
-            };
-            work.offered(&mut letters, &store, now(), &id, &answer)
-                .await?;
-        }
-        work.tell(&store).await?;
-        io::Result::Ok(work.outcome)
-    };
-    work.await.map_err(RunError::failed)
+    let mut letters = Letters::open(&store, settings.owner(), Room::WIDE).await?;
+    let now = || context.clock.now();
+    let mut work = Work::begin(order, &mut letters, &store, now()).await?;
+    while let Some((id, event)) = work.next(&letters, &store).await? {
+        // It may have been kept under other settings.
+        let event = match &mut privacy {
+            Some(privacy) => privacy.hidden_again(&event),
+            None => Ok(event),
+        };
+        let answer = match event {
+            Ok(event) => sink.offer(event.as_bytes()).await,
+            Err(Unhidden) => Some(Err(UNHIDDEN.to_owned())),
+        };
+        let Some(answer) = answer else {
+            break;
+        };
+        work.offered(&mut letters, &store, now(), &id, &answer)
+            .await?;
+    }
+    work.tell(&store).await?;
+    Ok(work.outcome)
 }

@@ -1,5 +1,7 @@
 //! How a run may end badly (E-03).
 
+use std::io;
+
 use super::{intake::Stopped, storage::StorageError};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +38,12 @@ impl RunError {
     /// Anything else.
     pub fn failed(cause: impl Into<Cause>) -> Self {
         Self::Failed(cause.into())
+    }
+}
+
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> Self {
+        Self::failed(error)
     }
 }
 

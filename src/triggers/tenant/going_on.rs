@@ -56,8 +56,7 @@ pub(super) async fn go_on(
         return Ok(());
     };
     let other = storage.inside(&maybe.folder);
-    let taken = journal::take_over(&files, &other).await;
-    if taken.map_err(RunError::failed)? > 0 {
+    if journal::take_over(&files, &other).await? > 0 {
         log.info(format!(
             "The state in use last, of {}, may be about the same mail: what it remembers of delivered rows \
              is not sent again.",
@@ -88,7 +87,7 @@ pub(super) async fn begin_with(
             },
         }
     }
-    let checkpoint = state::checkpoint(&other).await.map_err(RunError::failed)?;
+    let checkpoint = state::checkpoint(&other).await?;
     let first = first.beside(checkpoint);
     let since = match taken {
         Taken::Rows => checkpoint.map_or(first, |checkpoint| checkpoint.min(first)),

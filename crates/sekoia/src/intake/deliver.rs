@@ -188,7 +188,7 @@ impl Intake {
             .goes_alone(mood, others_accepted, piece.unsure)
             .then(|| piece.take_out(choice))
             .flatten();
-        let (sent, rest) = alone.unwrap_or_else(|| (piece.clone(), Vec::new()));
+        let (mut sent, rest) = alone.unwrap_or_else(|| (piece.clone(), Vec::new()));
         if load.failures > 0 {
             self.0.metrics.retries.inc();
         }
@@ -206,11 +206,8 @@ impl Intake {
                 load.case = Case::since(before);
                 self.accepted(ids, before);
                 (load.failures, load.streak) = (0, Streak::default());
-                let parts = sent.cut().into_iter().map(|mut part| {
-                    part.unsure = true;
-                    part
-                });
-                load.pieces.extend(parts);
+                sent.unsure = true;
+                load.pieces.extend(sent.cut());
                 load.pieces.extend(rest);
                 return Ok(());
             }
