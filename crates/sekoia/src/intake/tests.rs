@@ -1,6 +1,11 @@
 //! The intake against an HTTP service in memory, on virtual time.
 
-use base::{Clock, delivery::Pushed, http::Http};
+use base::{
+    Clock,
+    delivery::Pushed,
+    http::{Http, HttpError, HttpService, Request, Response},
+};
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -24,13 +29,17 @@ struct Bench {
 }
 
 fn bench(fake: &Fake) -> Bench {
+    bench_over(fake.http())
+}
+
+fn bench_over(http: Http) -> Bench {
     let (log, lines) = log();
     let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
     let heartbeat = Heartbeat::new(clock.clone(), log.clone());
     let metrics = Metrics::new(clock.clone());
     let stop = CancellationToken::new();
     let around = Context {
-        http: fake.http(),
+        http,
         clock,
         log,
         heartbeat: heartbeat.clone(),
@@ -62,6 +71,16 @@ impl Bench {
         batch
     }
 
+    /// Delivers a batch, and what stays in hand of it.
+    async fn deliver(&self, batch: Batch) {
+        let mut work = vec![self.intake.push(batch).await.unwrap()];
+        while let Some(receipt) = work.pop() {
+            for (_, hand) in receipt.kept {
+                work.push(self.intake.insist(hand).await.unwrap());
+            }
+        }
+    }
+
     fn metric(&self, name: &str) -> f64 {
         let (_, body) = scrape(&self.metrics, "");
         let name = format!("symphony_module_common_{name}{{intake_key=\"k\\\"ey-1234\"");
@@ -80,15 +99,64 @@ impl Bench {
     }
 }
 
+/// How many events each request had, and when it came.
+type Came = Arc<Mutex<Vec<(usize, Instant)>>>;
+
+fn lengths(came: &Came) -> Vec<usize> {
+    let came = came.lock().unwrap();
+    came.iter().map(|(events, _)| *events).collect()
+}
+
+fn lengths_at(fake: &Fake) -> Vec<usize> {
+    let requests = fake.requests();
+    requests.iter().map(|one| events(one).len()).collect()
+}
+
+/// Answers as a function says, which may take its time.
+struct Answering<F>(F, Came);
+
+impl<F> fmt::Debug for Answering<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answering")
+    }
+}
+
+impl<F, A> HttpService for Answering<F>
+where
+    F: Fn(Request, Limits) -> A + Send + Sync,
+    A: Future<Output = Result<Response, HttpError>> + Send + 'static,
+{
+    fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
+        let count = events(&request).len();
+        self.1.lock().unwrap().push((count, Instant::now()));
+        Box::pin((self.0)(request, limits))
+    }
+}
+
+fn bench_answering<F, A>(answer: F) -> (Bench, Came)
+where
+    F: Fn(Request, Limits) -> A + Send + Sync + 'static,
+    A: Future<Output = Result<Response, HttpError>> + Send + 'static,
+{
+    let came = Came::default();
+    let service = Answering(answer, Arc::clone(&came));
+    (bench_over(Http::new(service)), came)
+}
+
+/// The same as a whole answer.
+fn all_accepted(request: &Request) -> Response {
+    Response::new(Bytes::from(accepted(request).1))
+}
+
 /// The answer to a batch that is accepted.
-fn accepted(request: &base::http::Request) -> (u16, String) {
+fn accepted(request: &Request) -> (u16, String) {
     let ids: Vec<String> = (0..events(request).len())
         .map(|n| format!("id-{n}"))
         .collect();
     (200, json!({ "event_ids": ids }).to_string())
 }
 
-fn events(request: &base::http::Request) -> Vec<String> {
+fn events(request: &Request) -> Vec<String> {
     let body: Value = serde_json::from_slice(request.body()).unwrap();
     serde_json::from_value(body["jsons"].clone()).unwrap()
 }
@@ -172,11 +240,7 @@ async fn outages_are_waited_out_and_counted() {
     assert_eq!((receipt.accepted, receipt.kept.len()), (3, 0));
     let bodies = fake.bodies("/batch");
     // Now and then one event alone, to find out whether it is another one that is not let through.
-    let lengths: Vec<usize> = fake
-        .requests()
-        .iter()
-        .map(|one| events(one).len())
-        .collect();
+    let lengths = lengths_at(&fake);
     assert!(
         lengths.iter().all(|length| *length == 3 || *length == 1),
         "{lengths:?}"
@@ -264,31 +328,19 @@ async fn a_redirect_is_refused_with_its_address() {
     push.abort();
 }
 
-/// Answers after a while.
-#[derive(Debug)]
-struct Slow(Duration);
-
-impl base::http::HttpService for Slow {
-    fn call(
-        &self,
-        _: base::http::Request,
-        _: base::http::Limits,
-    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
-    {
-        Box::pin(async move {
-            time::sleep(self.0).await;
-            let ids = r#"{"event_ids":["a"]}"#;
-            Ok(http::Response::new(Bytes::from_static(ids.as_bytes())))
-        })
-    }
+/// An intake that answers after a while.
+fn slow(seconds: u64) -> Bench {
+    let (bench, _) = bench_answering(move |request, _| async move {
+        time::sleep(Duration::from_secs(seconds)).await;
+        Ok(all_accepted(&request))
+    });
+    bench
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_under_way_at_a_stop_may_still_be_answered() {
     for (delay, answered) in [(11, true), (20, false)] {
-        let mut bench = bench(&Fake::answering(accepted));
-        let inner = Arc::get_mut(&mut bench.intake.0).unwrap();
-        inner.around.http = Http::new(Slow(Duration::from_secs(delay)));
+        let bench = slow(delay);
         let (intake, batch) = (bench.intake.clone(), bench.batch(1));
         let push = tokio::spawn(async move { intake.push(batch).await });
         time::sleep(Duration::from_secs(10)).await;
@@ -302,11 +354,9 @@ async fn a_request_under_way_at_a_stop_may_still_be_answered() {
 #[tokio::test(start_paused = true)]
 async fn a_request_under_way_is_answered_when_only_the_run_ends() {
     for (process_ends, answered) in [(false, true), (true, false)] {
-        let mut bench = bench(&Fake::answering(accepted));
-        let inner = Arc::get_mut(&mut bench.intake.0).unwrap();
-        inner.around.http = Http::new(Slow(Duration::from_secs(25)));
+        let mut bench = slow(25);
         let run = bench.stop.child_token();
-        inner.around.stop = run.clone();
+        Arc::get_mut(&mut bench.intake.0).unwrap().around.stop = run.clone();
         let (intake, batch) = (bench.intake.clone(), bench.batch(1));
         let push = tokio::spawn(async move { intake.push(batch).await });
         time::sleep(Duration::from_secs(10)).await;
@@ -352,93 +402,51 @@ async fn what_was_accepted_of_a_batch_is_told_when_a_stop_comes_before_the_rest(
     assert_eq!(bench.intake.insist(hand).await.unwrap_err(), Stopped);
 }
 
-/// Answers after a second for each event: 429 to the first request with two of them.
-#[derive(Debug, Default)]
-struct Busy(Arc<Mutex<Vec<(usize, Instant)>>>);
-
-impl base::http::HttpService for Busy {
-    fn call(
-        &self,
-        request: base::http::Request,
-        _: base::http::Limits,
-    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
-    {
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_heeded_also_when_another_batch_is_accepted_meanwhile() {
+    // After a second for each event: 429 to the first request with two of them.
+    let pairs = AtomicUsize::new(0);
+    let (bench, seen) = bench_answering(move |request, _| {
         let count = events(&request).len();
-        let is_first = {
-            let mut seen = self.0.lock().unwrap();
-            let is_first = seen.iter().all(|(other, _)| *other != count);
-            seen.push((count, Instant::now()));
-            is_first
-        };
-        Box::pin(async move {
+        let is_busy = count == 2 && pairs.fetch_add(1, Relaxed) == 0;
+        async move {
             time::sleep(Duration::from_secs(count as u64)).await;
-            if count == 2 && is_first {
+            if is_busy {
                 let busy = http::Response::builder().status(429);
                 let busy = busy.header("retry-after", "60");
                 return Ok(busy.body(Bytes::new()).unwrap());
             }
-            let (_, ids) = accepted(&request);
-            Ok(http::Response::new(Bytes::from(ids)))
-        })
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn retry_after_is_heeded_also_when_another_batch_is_accepted_meanwhile() {
-    let mut bench = bench(&Fake::answering(accepted));
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let service = Busy(Arc::clone(&seen));
-    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+            Ok(all_accepted(&request))
+        }
+    });
     let begun = Instant::now();
     let (busy, others) = tokio::join!(
         bench.intake.push(bench.batch(2)),
         bench.intake.push(bench.batch(3))
     );
     assert_eq!((busy.unwrap().accepted, others.unwrap().accepted), (2, 3));
-    let seen = seen.lock().unwrap().clone();
-    let counts: Vec<usize> = seen.iter().map(|(count, _)| *count).collect();
-    assert_eq!(counts, [2, 3, 2]);
-    let again = seen[2].1 - begun;
+    assert_eq!(lengths(&seen), [2, 3, 2]);
+    let again = seen.lock().unwrap()[2].1 - begun;
     assert!(again >= Duration::from_secs(62), "{again:?}");
 }
 
-/// Carries so many bytes a second.
-#[derive(Debug)]
-struct Line {
-    bytes_a_second: usize,
-    bodies: Arc<Mutex<Vec<usize>>>,
-}
-
-impl base::http::HttpService for Line {
-    fn call(
-        &self,
-        request: base::http::Request,
-        limits: base::http::Limits,
-    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
-    {
+/// Delivers batches of 1.5 MB, or what a batch takes, over a line that carries so many bytes a second. The
+/// bodies that each took.
+async fn over_a_line(bytes_a_second: usize, batches: usize) -> Vec<Vec<usize>> {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&bodies);
+    let (bench, _) = bench_answering(move |request, limits| {
         let bytes = request.body().len();
-        self.bodies.lock().unwrap().push(bytes);
-        let upload = Duration::from_secs((bytes / self.bytes_a_second) as u64);
-        Box::pin(async move {
+        noted.lock().unwrap().push(bytes);
+        let upload = Duration::from_secs((bytes / bytes_a_second) as u64);
+        async move {
             let limit = limits.first_byte.min(limits.total);
             if time::timeout(limit, time::sleep(upload)).await.is_err() {
-                return Err(base::http::HttpError::new(HttpErrorKind::Timeout, "h"));
+                return Err(HttpError::new(HttpErrorKind::Timeout, "h"));
             }
-            let (_, ids) = accepted(&request);
-            Ok(http::Response::new(Bytes::from(ids)))
-        })
-    }
-}
-
-/// Delivers batches of 1.5 MB, or what a batch takes, over such a line. The bodies that each took.
-async fn over_a_line(bytes_a_second: usize, batches: usize) -> Vec<Vec<usize>> {
-    let mut bench = bench(&Fake::answering(accepted));
-    let bodies = Arc::new(Mutex::new(Vec::new()));
-    let line = Line {
-        bytes_a_second,
-        bodies: Arc::clone(&bodies),
-    };
-    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(line);
+            Ok(all_accepted(&request))
+        }
+    });
     let row = "x".repeat(15_000);
     let mut taken = Vec::new();
     for _ in 0..batches {
@@ -448,12 +456,7 @@ async fn over_a_line(bytes_a_second: usize, batches: usize) -> Vec<Vec<usize>> {
                 break;
             }
         }
-        let mut work = vec![bench.intake.push(batch).await.unwrap()];
-        while let Some(receipt) = work.pop() {
-            for (_, hand) in receipt.kept {
-                work.push(bench.intake.insist(hand).await.unwrap());
-            }
-        }
+        bench.deliver(batch).await;
         taken.push(std::mem::take(&mut *bodies.lock().unwrap()));
     }
     taken
@@ -476,9 +479,7 @@ async fn bodies_become_smaller_where_the_line_is_too_slow_for_large_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn several_batches_travel_at_once() {
-    let mut bench = bench(&Fake::answering(accepted));
-    let inner = Arc::get_mut(&mut bench.intake.0).unwrap();
-    inner.around.http = Http::new(Slow(Duration::from_secs(10)));
+    let bench = slow(10);
     let started = Instant::now();
     let pushes = (0..4).map(|_| bench.intake.push(bench.batch(1)));
     for result in futures_util::future::join_all(pushes).await {

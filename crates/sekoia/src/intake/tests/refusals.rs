@@ -540,52 +540,24 @@ async fn of_a_batch_that_was_set_aside_another_event_is_tried_when_one_is_never_
     assert!(seen.accepted.values().all(|times| *times == 1));
 }
 
-/// Answers with this status until some moment, but for a request with two events, which takes a while.
-#[derive(Debug)]
-struct Down {
-    status: u16,
-    until: Instant,
-    lengths: Arc<Mutex<Vec<usize>>>,
-}
-
-impl base::http::HttpService for Down {
-    fn call(
-        &self,
-        request: base::http::Request,
-        _: base::http::Limits,
-    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
-    {
-        let count = events(&request).len();
-        self.lengths.lock().unwrap().push(count);
-        Box::pin(async move {
-            if count == 2 {
-                time::sleep(Duration::from_millis(500)).await;
-            } else if Instant::now() < self.until {
-                let down = http::Response::builder().status(self.status);
-                return Ok(down.body(Bytes::new()).unwrap());
-            }
-            let (_, ids) = accepted(&request);
-            Ok(http::Response::new(Bytes::from(ids)))
-        })
-    }
-}
-
-/// An intake that is down like this for half an hour, and how many events each request has that it gets.
-fn down(status: u16) -> (Bench, Arc<Mutex<Vec<usize>>>) {
-    let mut bench = bench(&Fake::answering(accepted));
-    let lengths = Arc::new(Mutex::new(Vec::new()));
-    let service = Down {
-        status,
-        until: Instant::now() + Duration::from_secs(1800),
-        lengths: Arc::clone(&lengths),
-    };
-    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
-    (bench, lengths)
+/// An intake that answers with this status for half an hour, but for a request with two events, which takes
+/// a while.
+fn down(status: u16) -> (Bench, Came) {
+    let until = Instant::now() + Duration::from_secs(1800);
+    bench_answering(move |request, _| async move {
+        if events(&request).len() == 2 {
+            time::sleep(Duration::from_millis(500)).await;
+        } else if Instant::now() < until {
+            let down = http::Response::builder().status(status);
+            return Ok(down.body(Bytes::new()).unwrap());
+        }
+        Ok(all_accepted(&request))
+    })
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_begins_while_others_are_accepted_takes_no_batch_apart() {
-    let (bench, lengths) = down(503);
+    let (bench, came) = down(503);
     let (down, other) = tokio::join!(
         bench.intake.push(bench.batch(30)),
         bench.intake.push(bench.batch(2))
@@ -593,7 +565,7 @@ async fn an_outage_that_begins_while_others_are_accepted_takes_no_batch_apart() 
     let down = down.unwrap();
     assert_eq!((down.accepted, down.kept.len()), (30, 0));
     assert_eq!(other.unwrap().accepted, 2);
-    let lengths = lengths.lock().unwrap().clone();
+    let lengths = lengths(&came);
     assert!(
         lengths[..20]
             .iter()
@@ -607,7 +579,7 @@ async fn an_outage_that_begins_while_others_are_accepted_takes_no_batch_apart() 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_begins_while_others_are_on_their_way_takes_no_batch_apart() {
     for status in [400, 403, 413] {
-        let (bench, lengths) = down(status);
+        let (bench, came) = down(status);
         let (other, refused) = tokio::join!(
             bench.intake.push(bench.batch(2)),
             bench.intake.push(bench.batch(30))
@@ -616,7 +588,7 @@ async fn a_refusal_that_begins_while_others_are_on_their_way_takes_no_batch_apar
         let refused = refused.unwrap();
         assert_eq!((refused.accepted, refused.kept.len()), (0, 1), "{status}");
         assert_eq!(refused.kept[0].0, 0..30, "{status}");
-        let lengths = lengths.lock().unwrap();
+        let lengths = lengths(&came);
         assert!(
             lengths.iter().all(|length| [1, 2, 30].contains(length)),
             "{status}: {lengths:?}"

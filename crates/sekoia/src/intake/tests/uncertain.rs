@@ -113,11 +113,7 @@ async fn an_outage_in_the_midst_of_doubt_proves_nothing() {
     let bench = bench(&fake);
     let receipt = bench.intake.push(bench.batch(30)).await.unwrap();
     assert_eq!(receipt.accepted, 30);
-    let lengths: Vec<usize> = fake
-        .requests()
-        .iter()
-        .map(|one| events(one).len())
-        .collect();
+    let lengths = lengths_at(&fake);
     assert_eq!(lengths, [30, 1, 1, 1, 1, 29]);
 }
 
@@ -134,11 +130,7 @@ async fn too_few_identifiers_are_found_out_by_tens() {
     let mut bench = bench(&fake);
     Arc::get_mut(&mut bench.intake.0).unwrap().limits = BatchLimits::events(1000);
     let receipt = bench.intake.push(bench.batch(300)).await.unwrap();
-    let lengths: Vec<usize> = fake
-        .requests()
-        .iter()
-        .map(|one| events(one).len())
-        .collect();
+    let lengths = lengths_at(&fake);
     assert_eq!(lengths.iter().filter(|length| **length == 30).count(), 10);
     assert_eq!(lengths.iter().filter(|length| **length == 3).count(), 10);
     assert_eq!(
@@ -178,48 +170,26 @@ async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
     assert!(!format!("{receipt:?}").contains("\"n\""));
 }
 
-/// Takes all events, and breaks off its answers until some moment.
-#[derive(Debug)]
-struct BreaksOff {
-    status: StatusCode,
-    until: Instant,
-    lengths: Arc<Mutex<Vec<usize>>>,
-}
-
-impl base::http::HttpService for BreaksOff {
-    fn call(
-        &self,
-        request: base::http::Request,
-        _: base::http::Limits,
-    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
-    {
-        self.lengths.lock().unwrap().push(events(&request).len());
-        Box::pin(async move {
-            if Instant::now() < self.until {
-                return Err(base::http::HttpError {
-                    status: Some(self.status),
-                    ..base::http::HttpError::new(HttpErrorKind::Interrupted, "h")
-                });
-            }
-            let (_, ids) = accepted(&request);
-            Ok(http::Response::new(Bytes::from(ids)))
-        })
-    }
+/// An intake that takes all events, and breaks off its answers for ten minutes.
+fn breaks_off(status: u16) -> (Bench, Came) {
+    let until = Instant::now() + Duration::from_secs(600);
+    bench_answering(move |request, _| async move {
+        if Instant::now() < until {
+            return Err(HttpError {
+                status: Some(StatusCode::from_u16(status).unwrap()),
+                ..HttpError::new(HttpErrorKind::Interrupted, "h")
+            });
+        }
+        Ok(all_accepted(&request))
+    })
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
-    let mut bench = bench(&Fake::answering(accepted));
-    let lengths = Arc::new(Mutex::new(Vec::new()));
-    let service = BreaksOff {
-        status: StatusCode::OK,
-        until: Instant::now() + Duration::from_secs(600),
-        lengths: Arc::clone(&lengths),
-    };
-    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+    let (bench, came) = breaks_off(200);
     let receipt = bench.intake.push(bench.batch(30)).await.unwrap();
     assert_eq!((receipt.accepted, receipt.kept.len()), (30, 0));
-    let lengths = lengths.lock().unwrap().clone();
+    let lengths = lengths(&came);
     let (last, others) = lengths.split_last().unwrap();
     assert_eq!((others[0], *last), (30, 29));
     assert!(others[1..].iter().all(|length| *length == 1), "{lengths:?}");
@@ -232,44 +202,17 @@ async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
     );
 }
 
-/// Takes all events, and carries no answers to more of them than this.
-#[derive(Debug)]
-struct CarriesFew {
-    most: usize,
-    lengths: Arc<Mutex<Vec<usize>>>,
-}
-
-impl base::http::HttpService for CarriesFew {
-    fn call(
-        &self,
-        request: base::http::Request,
-        _: base::http::Limits,
-    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
-    {
-        let length = events(&request).len();
-        self.lengths.lock().unwrap().push(length);
-        Box::pin(async move {
-            if length > self.most {
-                return Err(base::http::HttpError {
-                    status: Some(StatusCode::OK),
-                    ..base::http::HttpError::new(HttpErrorKind::TooLarge, "h")
-                });
-            }
-            let (_, ids) = accepted(&request);
-            Ok(http::Response::new(Bytes::from(ids)))
-        })
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn batches_become_smaller_where_no_long_answers_come_through() {
-    let mut bench = bench(&Fake::answering(accepted));
-    let lengths = Arc::new(Mutex::new(Vec::new()));
-    let service = CarriesFew {
-        most: 60,
-        lengths: Arc::clone(&lengths),
-    };
-    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+    let (bench, came) = bench_answering(|request, _| async move {
+        if events(&request).len() > 60 {
+            return Err(HttpError {
+                status: Some(StatusCode::OK),
+                ..HttpError::new(HttpErrorKind::TooLarge, "h")
+            });
+        }
+        Ok(all_accepted(&request))
+    });
     for _ in 0..20 {
         let mut batch = bench.intake.batch();
         for n in 100..200 {
@@ -278,14 +221,9 @@ async fn batches_become_smaller_where_no_long_answers_come_through() {
                 break;
             }
         }
-        let mut work = vec![bench.intake.push(batch).await.unwrap()];
-        while let Some(receipt) = work.pop() {
-            for (_, hand) in receipt.kept {
-                work.push(bench.intake.insist(hand).await.unwrap());
-            }
-        }
+        bench.deliver(batch).await;
     }
-    let lengths = lengths.lock().unwrap().clone();
+    let lengths = lengths(&came);
     let broken = lengths.iter().filter(|length| **length > 60).count();
     assert!((2..6).contains(&broken), "it is remembered: {lengths:?}");
     let uncertain = bench.metric("intake_uncertain_answers_total") as usize;
@@ -299,13 +237,7 @@ async fn a_refusal_that_is_broken_off_is_one_all_the_same() {
         (413, "answers 413 Payload Too Large"),
         (429, "answers 429 Too Many Requests"),
     ] {
-        let mut bench = bench(&Fake::answering(accepted));
-        let service = BreaksOff {
-            status: StatusCode::from_u16(status).unwrap(),
-            until: Instant::now() + Duration::from_secs(600),
-            lengths: Arc::default(),
-        };
-        Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+        let (bench, _) = breaks_off(status);
         let said = bench.intake.offer(b"{}").await.unwrap().unwrap_err();
         assert!(said.contains(words) && !said.contains("twice"), "{said}");
         let (_, body) = scrape(&bench.metrics, "");
