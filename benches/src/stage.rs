@@ -32,7 +32,7 @@ const BEGIN: i64 = 1_780_272_000;
 /// How often it is looked whether something has come to pass.
 const LOOK: Duration = Duration::from_millis(100);
 /// Nothing that is waited for takes longer, in virtual time.
-const PATIENCE: Duration = Duration::from_secs(4 * 3600);
+const TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
 /// A tenant, and how it is read.
 #[derive(Clone, Copy, Debug)]
@@ -132,8 +132,8 @@ impl Stage {
         let begun = Instant::now();
         while !has_come(self) {
             sleep(LOOK).await;
-            if begun.elapsed() > PATIENCE {
-                bail!("what is waited for takes more than {PATIENCE:?}");
+            if begun.elapsed() > TIMEOUT {
+                bail!("what is waited for takes more than {TIMEOUT:?}");
             }
         }
         Ok(begun.elapsed().as_secs_f64())

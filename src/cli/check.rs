@@ -12,7 +12,7 @@ use super::{
     usage,
 };
 
-/// Columns of the outcome and of the topic's name, with the blanks behind them.
+/// Columns of the outcome and of the topic's name, with the blanks after them.
 const OUTCOME: usize = 9;
 const NAME: usize = 19;
 

@@ -11,7 +11,7 @@ use super::{
     usage,
 };
 
-/// Columns of an origin, with the blanks behind it.
+/// Columns of an origin, with the blanks after it.
 const ORIGIN: usize = 14;
 
 /// Prints the settings that count, and where each comes from.

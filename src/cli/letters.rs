@@ -27,7 +27,7 @@ const STAY: u8 = 3;
 
 /// A running trigger takes an order up within seconds; it is not waited for longer than this for
 /// the next bit of it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Lists what could not be delivered, sends it again, or throws it away.
 #[derive(Debug, Args)]
@@ -212,7 +212,7 @@ async fn perform(
         if presence.is_lost(session, say).await {
             return Ok(seen);
         }
-        if stopped.is_ok() || since.elapsed() >= PATIENCE {
+        if stopped.is_ok() || since.elapsed() >= TIMEOUT {
             say(
                 "The trigger has not finished it yet, and goes on with it: `message-trace dead-letters` lists \
                  what is left.",

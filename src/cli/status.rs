@@ -20,7 +20,7 @@ use super::{
 };
 use crate::triggers::{self, Line, ProcessVerdict, StatusReport};
 
-/// The widest name of a line, with the blanks behind it.
+/// The widest name of a line, with the blanks after it.
 const NAME: usize = 11;
 
 /// Tells up to when everything is delivered, and how the trigger is doing.

@@ -28,7 +28,7 @@ use self::{
 use crate::triggers::{self, Subject};
 
 /// A disk or a store that hangs costs a part of the archive, and no more time than this.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Bytes of the log's last lines that are read at most, of each file.
 const LONGEST_LOG: usize = 1 << 20;
@@ -82,7 +82,7 @@ pub(crate) async fn support(
             ProcessProbe::of_directory(installation.directories.data.clone()).await
         }
     };
-    let found = match timeout(PATIENCE, files::find(&probe)).await {
+    let found = match timeout(TIMEOUT, files::find(&probe)).await {
         Ok(found) => found.map_err(|error| chain(&error)),
         Err(_) => Err("the files took too long to list".to_owned()),
     };
@@ -134,7 +134,7 @@ impl Gathering {
         for tenant in &found.tenants {
             self.redactor.hide(tenant, "<tenant>");
         }
-        let names = timeout(PATIENCE, found.names_inside(&probe.storage)).await;
+        let names = timeout(TIMEOUT, found.names_inside(&probe.storage)).await;
         for (name, instead) in names.unwrap_or_default() {
             self.redactor.hide(&name, instead);
         }
@@ -183,7 +183,7 @@ impl Gathering {
     }
 
     async fn status(&mut self, probe: &ProcessProbe, subject: Option<&Subject>) {
-        let status = timeout(PATIENCE, triggers::status(probe, subject, self.now)).await;
+        let status = timeout(TIMEOUT, triggers::status(probe, subject, self.now)).await;
         let Ok(report) = status else {
             return self.lacks("status.json", "the files took too long to read");
         };
@@ -211,7 +211,7 @@ impl Gathering {
         let mut text = String::new();
         let mut trouble = None;
         for name in LAST_LINES_FILES {
-            match timeout(PATIENCE, probe.storage.read(name)).await {
+            match timeout(TIMEOUT, probe.storage.read(name)).await {
                 Ok(Ok(Some(lines))) => {
                     let lines = lines.get(..LONGEST_LOG).unwrap_or(&lines);
                     text.push_str(&String::from_utf8_lossy(lines));
@@ -250,7 +250,7 @@ impl Gathering {
         }
         for file in &found.states {
             let name = format!("state/{}", file.shown);
-            match timeout(PATIENCE, probe.storage.read(&file.name)).await {
+            match timeout(TIMEOUT, probe.storage.read(&file.name)).await {
                 Ok(Ok(Some(text))) => match files::parsed(&text) {
                     Ok(value) => {
                         let value = self.redactor.state(value);

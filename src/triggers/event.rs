@@ -81,9 +81,9 @@ pub(super) fn shorten(event: &str, most: usize) -> Option<String> {
     }
     let text = format!("{left} [cut by message-trace: {cut} bytes of the subject are left out]");
     let text = serde_json::to_string(&text).ok()?;
-    let (before, behind) = (event.get(..start)?, event.get(start + value.json.len()..)?);
-    let fits = before.len() + text.len() + behind.len() <= most;
-    fits.then(|| [before, &text, behind].concat())
+    let (before, after) = (event.get(..start)?, event.get(start + value.json.len()..)?);
+    let fits = before.len() + text.len() + after.len() <= most;
+    fits.then(|| [before, &text, after].concat())
 }
 
 #[cfg(test)]

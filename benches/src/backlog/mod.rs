@@ -33,7 +33,7 @@ const BURST: Duration = Duration::from_secs(33);
 
 /// The setting `start_time`, a day more than the mail reaches back.
 const HOURS: u32 = 24 * 29;
-const PATIENCE: Duration = Duration::from_secs(1800);
+const TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// How the services are talked to; all of a turn is compared over the same one.
 const WIRES: [Wire; 2] = [Wire::Plain, Wire::Production];
@@ -138,7 +138,7 @@ async fn run(
         }
         collector => seat.collector(bench, collector)?,
     };
-    let done = site.has_accepted(rows, PATIENCE).await;
+    let done = site.has_accepted(rows, TIMEOUT).await;
     let wall = done.map(|done| (done - process.started).as_secs_f64());
     // What is left to do after the last row is done, and nothing comes twice.
     sleep(Duration::from_millis(500)).await;

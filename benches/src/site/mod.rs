@@ -167,9 +167,9 @@ impl Site {
     }
 
     /// When the first request came; none when it did not come in time.
-    pub(crate) async fn first_request(&self, patience: Duration) -> Option<Instant> {
+    pub(crate) async fn first_request(&self, limit: Duration) -> Option<Instant> {
         let mut first = self.inner.first.subscribe();
-        let found = timeout(patience, first.wait_for(Option::is_some)).await;
+        let found = timeout(limit, first.wait_for(Option::is_some)).await;
         found.ok()?.ok()?.as_ref().copied()
     }
 
@@ -183,9 +183,9 @@ impl Site {
     }
 
     /// When so many rows were accepted; none when that took too long.
-    pub(crate) async fn has_accepted(&self, rows: u64, patience: Duration) -> Option<Instant> {
+    pub(crate) async fn has_accepted(&self, rows: u64, limit: Duration) -> Option<Instant> {
         let mut progress = self.seen().accepted.subscribe();
-        let found = timeout(patience, progress.wait_for(|accepted| *accepted >= rows)).await;
+        let found = timeout(limit, progress.wait_for(|accepted| *accepted >= rows)).await;
         found.ok()?.ok().map(|_| Instant::now())
     }
 }

@@ -13,7 +13,7 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 /// What is in an address, as it is and as it is written in an address of the web, once or twice.
 const AT: [&str; 3] = ["@", "%40", "%2540"];
 
-/// What may stand behind an address in a sentence.
+/// What may stand after an address in a sentence.
 const STOPS: [char; 5] = ['.', ',', ';', ':', ')'];
 
 /// The complaint of the service in its own words; both parts may be empty.
@@ -38,7 +38,7 @@ impl Complaint {
         let is_json = text.trim_ascii_start().starts_with(['{', '[']);
         let text = match title(&text, secrets) {
             Some(title) if !is_json => title,
-            // A token that cannot be read, as the answer was cut off or has more behind it, say.
+            // A token that cannot be read, as the answer was cut off or has more after it, say.
             _ if text.contains("_token") => format!("{bytes} bytes about a token"),
             // Rows may stand in it.
             _ if is_json => format!("{bytes} bytes of JSON"),

@@ -73,7 +73,7 @@ const TOKEN_LIMITS: Limits = Limits {
     max_body: 1024 * 1024,
 };
 
-/// The address with these segments behind the path of another one.
+/// The address with these segments after the path of another one.
 fn below(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {

@@ -109,7 +109,7 @@ fn list_start(body: &[u8]) -> Option<usize> {
     start
 }
 
-/// The place of the bracket that closes the list: nobody who writes a row writes behind it.
+/// The place of the bracket that closes the list: nobody who writes a row writes after it.
 fn list_end(body: &[u8], start: usize, is_tail: impl Fn(&[u8]) -> bool) -> Option<usize> {
     let places = (start + 1..body.len()).rev();
     let brackets = places.filter(|place| body.get(*place) == Some(&b']'));
@@ -145,7 +145,7 @@ impl Found {
         }
     }
 
-    /// Whether it and the item behind it may be parts of one.
+    /// Whether it and the item after it may be parts of one.
     fn joins(&self, next: &Self) -> bool {
         match (self, next) {
             (Self::Row(_), Self::Row(_)) => false,
@@ -164,7 +164,7 @@ impl Found {
 /// A row that is certain.
 struct Row {
     start: usize,
-    /// The place behind it.
+    /// The place after it.
     end: usize,
     text: String,
     /// When it had to be mended.
@@ -174,7 +174,7 @@ struct Row {
 
 impl List<'_> {
     fn read(&mut self, start: usize) -> Option<()> {
-        let mut at = self.behind_spaces(start);
+        let mut at = self.after_spaces(start);
         let mut broken = 0;
         while at < self.end {
             if self.found.len() == MOST_ITEMS || broken == MOST_BROKEN {
@@ -198,8 +198,8 @@ impl List<'_> {
                 }
             }
             // Behind the comma.
-            at = self.behind_spaces(at);
-            at = self.behind_spaces(at + 1);
+            at = self.after_spaces(at);
+            at = self.after_spaces(at + 1);
         }
         self.join();
         (self.effort > 0).then_some(())
@@ -264,13 +264,13 @@ impl List<'_> {
         })
     }
 
-    /// Whether the list goes on, or ends, behind an item.
+    /// Whether the list goes on, or ends, after an item.
     fn is_followed(&self, at: usize) -> bool {
-        let next = self.behind_spaces(at);
+        let next = self.after_spaces(at);
         next == self.end || self.body.get(next) == Some(&b',')
     }
 
-    fn behind_spaces(&self, at: usize) -> usize {
+    fn after_spaces(&self, at: usize) -> usize {
         let rest = self.body.get(at..self.end).unwrap_or_default();
         let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace());
         at + spaces.count()
@@ -311,7 +311,7 @@ impl List<'_> {
         })
     }
 
-    /// The page, in which everything stands behind `head`.
+    /// The page, in which everything stands after `head`.
     fn mended(&self, head: &[u8]) -> Option<Mended> {
         let tail = self.body.get(self.end..)?;
         let mut text = Vec::with_capacity(self.body.len());
@@ -338,8 +338,8 @@ impl List<'_> {
                     let before = same.get(&unchanging).copied().unwrap_or(0);
                     let key = self.keyer.opaque(&unchanging, before);
                     same.insert(unchanging, before + 1);
-                    let mut behind = self.found.iter().skip(index);
-                    let older = behind.find_map(|item| match item {
+                    let mut after = self.found.iter().skip(index);
+                    let older = after.find_map(|item| match item {
                         Found::Row(row) => Some(row.received),
                         Found::Broken { .. } => None,
                     });

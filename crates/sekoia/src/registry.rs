@@ -240,7 +240,7 @@ fn without_values(error: &serde_json::Error) -> String {
     let text = error.to_string();
     // From the first to the last quote: a value may hold quotes itself.
     match (text.split_once('"'), text.rsplit_once('"')) {
-        (Some((before, _)), Some((_, behind))) => format!("{before}\"…\"{behind}"),
+        (Some((before, _)), Some((_, after))) => format!("{before}\"…\"{after}"),
         _ => text,
     }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::triggers::{collection::Collection, words::moment};
 
 /// How long a query may take, and wait for the quota.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// So many answers tell the service's time when the clock is wrong; a few of them may lie.
 const MOST_QUESTIONS: usize = 8;
@@ -160,7 +160,7 @@ fn tell_grant(
 
 impl Ending {
     async fn of(service: &Service, collection: &Collection) -> Self {
-        match tokio::time::timeout(PATIENCE, service.last_hour()).await {
+        match tokio::time::timeout(TIMEOUT, service.last_hour()).await {
             Ok(Ok((page, hour))) => Self {
                 result: Ok(Sample::of(
                     &page,

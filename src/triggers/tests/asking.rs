@@ -222,7 +222,7 @@ fn the_smallest_quota_serves_all_lanes() {
     }
 }
 
-/// What surfaces behind the checkpoint is found only by reading the past again, as there is no new
+/// What surfaces before the checkpoint is found only by reading the past again, as there is no new
 /// start.
 #[test]
 fn the_smallest_quota_serves_settling() {

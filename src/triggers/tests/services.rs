@@ -92,7 +92,7 @@ fn ends_well(trigger: &'static str, ending: &Value, scenario: &Scenario, rows: u
     let asked_of_it = site.emulator.requests(Endpoint::Report);
     let took = since - asked_of_it[0].at;
     assert!(took < TimeDelta::minutes(25), "{trigger} {ending}: {took}");
-    // Nothing is asked of the other one any more, not even behind the links that it gave.
+    // Nothing is asked of the other one any more, not even by the links that it gave.
     let last = asked_of_it.last().unwrap().at;
     assert!(last <= since + TimeDelta::seconds(5), "{last} {since}");
 }

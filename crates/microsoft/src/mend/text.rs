@@ -109,7 +109,7 @@ pub(super) fn has_raw_controls(text: &[u8]) -> bool {
 }
 
 /// The text with control characters in strings escaped, and bytes that are no text replaced. It is
-/// no JSON when there are such bytes outside of strings, or behind a backslash.
+/// no JSON when there are such bytes outside of strings, or after a backslash.
 pub(super) fn forgive(bytes: &[u8]) -> String {
     let (mut is_string, mut is_escaped) = (false, false);
     let mut text = Vec::with_capacity(bytes.len() + bytes.len() / 8);
@@ -181,10 +181,10 @@ pub(super) fn unchanging(bytes: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// What stands behind the name of a member and its colon, when a text begins with both. A service may put spaces
+/// What stands after the name of a member and its colon, when a text begins with both. A service may put spaces
 /// and line feeds around the colon, as those of the verbose dialect did for years.
 fn value_of<'a>(name: &str, text: &'a [u8]) -> Option<&'a [u8]> {
-    let behind = text.strip_prefix(name.as_bytes())?;
-    let value = behind.trim_ascii_start().strip_prefix(b":")?;
+    let after = text.strip_prefix(name.as_bytes())?;
+    let value = after.trim_ascii_start().strip_prefix(b":")?;
     Some(value.trim_ascii_start())
 }

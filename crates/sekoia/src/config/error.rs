@@ -39,7 +39,7 @@ pub enum ConfigError {
     #[error("{place}{found} is not {expected}")]
     Form {
         place: Place,
-        /// The value, where it may be shown, behind the word "with"; else empty.
+        /// The value, where it may be shown, after the word "with"; else empty.
         found: String,
         expected: &'static str,
     },

@@ -54,7 +54,7 @@ impl EventBatch for Batch {
 }
 
 impl Batch {
-    /// An empty batch in this buffer: `tail` ends the request behind the events, and overlong events count
+    /// An empty batch in this buffer: `tail` ends the request after the events, and overlong events count
     /// as `discarded`.
     pub(super) fn within(
         mut body: Buffer,
@@ -195,7 +195,7 @@ impl Parcel {
         parts.collect()
     }
 
-    /// One event alone, and what is before and behind it.
+    /// One event alone, and what is before and after it.
     pub(super) fn take_out(&self, index: usize) -> Option<(Self, Vec<Self>)> {
         let single = self.part(index, index + 1)?;
         let rest = [self.part(0, index), self.part(index + 1, self.len())];

@@ -21,7 +21,7 @@ use super::Level;
 const PIECE: usize = 4096;
 
 /// How long a line waits for the reader of a full pipe, in nanoseconds.
-const PATIENCE: i64 = 100_000_000;
+const TIMEOUT: i64 = 100_000_000;
 
 /// Where the lines of stderr go: each with its level, its message, and as a whole.
 #[derive(Clone)]
@@ -105,23 +105,23 @@ where
     fn write(&self, line: impl Fn(Option<String>) -> String) {
         let mut missing = lock(&self.missing);
         let lines = missing.lines;
-        let patience = if lines > 0 { 0 } else { PATIENCE };
+        let timeout = if lines > 0 { 0 } else { TIMEOUT };
         if lines > 0 {
             let remark = format!("{lines} lines are missing here: nobody read standard error");
-            if self.put(&line(Some(remark)), patience, &mut missing) {
+            if self.put(&line(Some(remark)), timeout, &mut missing) {
                 missing.lines = 0;
             }
         }
-        if missing.lines > 0 || !self.put(&line(None), patience, &mut missing) {
+        if missing.lines > 0 || !self.put(&line(None), timeout, &mut missing) {
             missing.lines += 1;
         }
     }
 
     /// Whether all of a line was taken.
-    fn put(&self, line: &str, patience: i64, missing: &mut Missing) -> bool {
+    fn put(&self, line: &str, timeout: i64, missing: &mut Missing) -> bool {
         let end_of_torn = if missing.is_torn { "\n" } else { "" };
         let text = format!("{end_of_torn}{line}\n");
-        let written = self.write_pieces(text.as_bytes(), patience);
+        let written = self.write_pieces(text.as_bytes(), timeout);
         missing.is_torn = match written {
             0 => missing.is_torn,
             _ => written < text.len(),
@@ -130,10 +130,10 @@ where
     }
 
     /// How many bytes were taken. A pipe without a reader takes all: nobody is left to be told.
-    fn write_pieces(&self, bytes: &[u8], patience: i64) -> usize {
+    fn write_pieces(&self, bytes: &[u8], timeout: i64) -> usize {
         let mut written = 0;
         for piece in bytes.chunks(PIECE) {
-            if !has_room(&self.to, patience) {
+            if !has_room(&self.to, timeout) {
                 return written;
             }
             // In one piece, as others may write to the same pipe.
@@ -149,11 +149,11 @@ where
 /// Whether a piece can be written now, or within so many nanoseconds. What cannot be asked has room.
 fn has_room(to: &impl AsFd, nanoseconds: i64) -> bool {
     let mut fds = [PollFd::new(to, PollFlags::OUT)];
-    let patience = Timespec {
+    let timeout = Timespec {
         tv_sec: 0,
         tv_nsec: nanoseconds,
     };
-    match poll(&mut fds, Some(&patience)) {
+    match poll(&mut fds, Some(&timeout)) {
         Ok(ready) => ready > 0,
         Err(Errno::INTR) => false,
         Err(_) => true,

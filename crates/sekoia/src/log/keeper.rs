@@ -21,11 +21,11 @@ const VERSION: u64 = 1;
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// How long the end of a process is held up at most: all of it takes no more than five seconds.
-const PATIENCE: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Keeps the last error in the background, at once and then at most once a minute.
 pub(crate) fn keep_last_error(log: Log, storage: Storage) -> Background {
-    Background::start(Step::LastError, PATIENCE, |ended| async move {
+    Background::start(Step::LastError, TIMEOUT, |ended| async move {
         let mut kept = None;
         while ended.run_until_cancelled(log.erred()).await.is_some() {
             keep(&log, &storage, &mut kept).await;
@@ -162,7 +162,7 @@ mod tests {
         }
         let asked = tokio::time::Instant::now();
         keeper.finish(&Deadline::default()).await;
-        assert!(asked.elapsed() <= PATIENCE + Duration::from_millis(1));
+        assert!(asked.elapsed() <= TIMEOUT + Duration::from_millis(1));
         assert_eq!(backend.0.load(Ordering::Relaxed), 1);
         assert_eq!(lines.lock().unwrap().len(), 3, "nothing is said of it");
     }

@@ -26,7 +26,7 @@ const WAITING: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the end of a process is held up at most.
-const PATIENCE: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -66,7 +66,7 @@ impl Waiting {
 }
 
 pub(crate) fn keep_last_lines(log: Log, storage: Storage) -> Background {
-    Background::start(Step::LastError, PATIENCE, |ended| async move {
+    Background::start(Step::LastError, TIMEOUT, |ended| async move {
         let mut file = File::open(storage).await;
         let waiting = &log.0.waiting;
         while ended

@@ -50,7 +50,7 @@ impl Metrics {
         })))
     }
 
-    /// Exposes a metric as `symphony_module_common_<name>`; counters get `_total` behind it.
+    /// Exposes a metric as `symphony_module_common_<name>`; counters get `_total` after it.
     ///
     /// The metric that was first registered under a name stays: it is what every later call gives
     /// back, so that a trigger that is run again goes on counting where it was.

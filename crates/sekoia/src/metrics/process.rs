@@ -101,7 +101,7 @@ fn kilobytes(status: &str, name: &str) -> Option<f64> {
     Some(kilobytes * 1024.0)
 }
 
-/// The word behind `name` on the line that starts with it.
+/// The word after `name` on the line that starts with it.
 fn value_after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()

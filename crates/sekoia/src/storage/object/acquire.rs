@@ -19,7 +19,8 @@ use crate::log::Log;
 pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// A lease of somebody else is waited for so long: an owner that is alive renews it meanwhile.
-const PATIENCE: Duration = Duration::from_secs(LIFE.as_secs() + MARGIN.as_secs() + LOOK.as_secs());
+const LONGEST_WAIT: Duration =
+    Duration::from_secs(LIFE.as_secs() + MARGIN.as_secs() + LOOK.as_secs());
 
 /// A lease that the store says is old must not be renewed under our eyes for so long: twice as long as one
 /// that is alive goes without a renewal, as a store may be slow.
@@ -103,7 +104,7 @@ impl Acquisition<'_> {
                     self.tell_of(&note);
                     in_place_of(&head.etag)
                 }
-                Some((_, note)) if begun.elapsed() >= PATIENCE => {
+                Some((_, note)) if begun.elapsed() >= LONGEST_WAIT => {
                     let host = note.host;
                     return Err(self.client.error(Problem::InUse { host }));
                 }
@@ -154,7 +155,7 @@ impl Acquisition<'_> {
              out.",
             on(&note.host),
             self.client.place,
-            PATIENCE.as_secs()
+            LONGEST_WAIT.as_secs()
         ));
     }
 
