@@ -143,7 +143,7 @@ where
     (bench_over(Http::new(service)), came)
 }
 
-/// The same as a whole answer.
+/// The answer of an intake that accepts everything.
 fn all_accepted(request: &Request) -> Response {
     Response::new(Bytes::from(accepted(request).1))
 }
