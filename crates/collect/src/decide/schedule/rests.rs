@@ -13,6 +13,7 @@ use crate::decide::spans::whole_seconds;
 /// So many windows rest at once, at most: each costs a few requests now and then.
 const MOST: usize = 16;
 
+/// The windows that rest, each with the instant from which it is asked for again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rests {
     resting: Vec<(Window, Instant)>,
