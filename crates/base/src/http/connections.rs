@@ -11,8 +11,11 @@ use ::http::Uri;
 use super::{SetupError, proxy::Proxies};
 use crate::lock;
 
-/// How long an unused connection is kept; below the idle limits of common load balancers.
-const POOL_IDLE: Duration = Duration::from_secs(90);
+/// How long an unused connection is kept. Load balancers close one after 60 seconds (those of AWS), 75 (nginx) or
+/// more, and some firewalls forget it without a word. A collection asks every minute, too: a request that
+/// meets a closing connection breaks, and nobody knows what became of its events. A new connection costs
+/// a tenth of a second, and TLS takes its session up again.
+const POOL_IDLE: Duration = Duration::from_secs(50);
 
 /// The connections to as many servers are told apart; a module has less than half of them.
 const SERVERS: usize = 16;

@@ -145,6 +145,28 @@ async fn after_an_answer_of_an_ill_connection_the_next_try_is_on_a_new_one() {
     }
 }
 
+/// Load balancers close what was not used for a minute, and a collection asks once a minute.
+#[tokio::test]
+async fn a_connection_is_used_again_only_before_a_load_balancer_may_close_it() {
+    for (unused, connections) in [(45, 1), (55, 2)] {
+        let (address, count) =
+            with_an_ill_connection(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let url = format!("http://{address}/");
+        let service =
+            ReqwestService::with_connect_timeout(&ClientOptions::default(), PATIENT.total).unwrap();
+        assert_eq!(status(&service, &url).await, Some(200));
+        // The client takes the connection back into its pool meanwhile.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(unused)).await;
+        tokio::time::resume();
+        assert_eq!(status(&service, &url).await, Some(200));
+        assert_eq!(count.load(Ordering::SeqCst), connections, "{unused} s");
+    }
+}
+
 /// An address where nobody listens, and what keeps others from doing it.
 fn nobody() -> (SocketAddr, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
