@@ -13,7 +13,11 @@ use sekoia::{Installation, Storage};
 use uuid::Uuid;
 
 use super::{
-    order::{self, OrderOutcome, OrderSession, OrderWords, RangeCommand, dates, refuse},
+    order::{
+        self, OrderOutcome, OrderSession, OrderWords, RangeCommand,
+        dates::{self, RangeArguments},
+        refuse,
+    },
     screen::{Screen, print_document},
 };
 use crate::triggers::backfill::{self, BackfillStanding, Reach, Task};
@@ -34,18 +38,8 @@ use crate::triggers::backfill::{self, BackfillStanding, Reach, Task};
 pub(super) struct BackfillWish {
     /// The trigger; may be left out when the configuration fits one only.
     trigger: Option<String>,
-    /// The beginning of the range.
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
-    from: Option<String>,
-    /// The end of the range.
-    #[arg(
-        long,
-        value_name = "DATE",
-        allow_hyphen_values = true,
-        default_value = "now",
-        requires = "from"
-    )]
-    to: String,
+    #[command(flatten)]
+    range: RangeArguments,
     /// What was skipped as somebody moved the saved position on.
     #[arg(long, conflicts_with_all = ["to", "again"])]
     skipped: bool,
@@ -113,8 +107,7 @@ impl RangeCommand for BackfillWish {
         }
         let Self { again, dry_run, .. } = session.wish;
         // None to go on with what is not finished.
-        let words = session.wish.from.clone();
-        let words = words.map(|from| (from, session.wish.to.clone()));
+        let words = session.wish.range.words();
         match (unfinished, words) {
             (Some(order), Some(words)) if !dry_run => {
                 if order.words == words && order.work.again == again {

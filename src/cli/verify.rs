@@ -25,7 +25,11 @@ use uuid::Uuid;
 
 use self::report::Report;
 use super::{
-    order::{self, OrderOutcome, OrderSession, OrderWords, RangeCommand, dates, refuse},
+    order::{
+        self, OrderOutcome, OrderSession, OrderWords, RangeCommand,
+        dates::{self, RangeArguments},
+        refuse,
+    },
     screen::print_document,
 };
 use crate::triggers::backfill::{self, Task};
@@ -38,25 +42,16 @@ use crate::triggers::backfill::{self, Task};
                   trigger that runs on the same data does it beside its own work, with what that leaves of the \
                   quota; else this command does it itself. It goes on where it was when it is given again after \
                   a stop. Without --from it goes on with what is not finished.\n\nA DATE is written as for \
-                  `backfill`. Hours that the collection still reads again are not verified.",
+                  `backfill`; the range is widened to full hours of UTC. Hours that the collection still reads \
+                  again are not verified.",
     after_help = outcome::exit_codes(),
     group(ArgGroup::new("wish").args(["from", "resend", "cancel", "last"]))
 )]
 pub(super) struct VerifyWish {
     /// The trigger; may be left out when the configuration fits one only.
     trigger: Option<String>,
-    /// The beginning of the range, from its full hour.
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
-    from: Option<String>,
-    /// The end of the range, to its full hour.
-    #[arg(
-        long,
-        value_name = "DATE",
-        allow_hyphen_values = true,
-        default_value = "now",
-        requires = "from"
-    )]
-    to: String,
+    #[command(flatten)]
+    range: RangeArguments,
     /// Send all rows of an hour again, also those that were accepted.
     #[arg(long, value_name = "HOUR", allow_hyphen_values = true)]
     resend: Option<String>,
@@ -265,11 +260,10 @@ impl OrderSession<'_, VerifyWish> {
     async fn asked_for(&self) -> anyhow::Result<Option<((String, String), Window)>> {
         let reach = backfill::reach(self.session).await?;
         let now = self.session.context.clock.now();
-        let (words, asked) = match (&self.wish.from, &self.wish.resend) {
-            (Some(from), _) => {
-                let to = &self.wish.to;
-                let range = dates::range((from, to), now, reach, &Local);
-                ((from.clone(), to.clone()), range)
+        let (words, asked) = match (self.wish.range.words(), &self.wish.resend) {
+            (Some(words), _) => {
+                let range = dates::range((&words.0, &words.1), now, reach, &Local);
+                (words, range)
             }
             (None, Some(hour)) => {
                 let range = dates::range((hour, "now"), now, reach, &Local);

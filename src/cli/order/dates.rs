@@ -3,9 +3,35 @@
 use chrono::{
     DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc,
 };
+use clap::Args;
 use rows::Window;
 
 use crate::triggers::backfill::Reach;
+
+// The range that a command is about.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RangeArguments {
+    /// The beginning of the range.
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub(in crate::cli) from: Option<String>,
+    /// The end of the range.
+    #[arg(
+        long,
+        value_name = "DATE",
+        allow_hyphen_values = true,
+        default_value = "now",
+        requires = "from"
+    )]
+    to: String,
+}
+
+impl RangeArguments {
+    /// Both as they were written; none without a beginning.
+    pub(in crate::cli) fn words(&self) -> Option<(String, String)> {
+        let from = self.from.clone()?;
+        Some((from, self.to.clone()))
+    }
+}
 
 /// The range that these words mean to a person in a time zone.
 pub(in crate::cli) fn range(

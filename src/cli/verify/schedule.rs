@@ -24,7 +24,7 @@ const USUALLY: &str = "-3d";
 impl OrderSession<'_, VerifyWish> {
     /// Has the trigger verify every day, or not any more.
     pub(super) async fn set_schedule(&self, on: bool) -> anyhow::Result<ExitCode> {
-        if !on && self.wish.from.is_some() {
+        if !on && self.wish.range.from.is_some() {
             return refuse("--schedule off ends it: leave out --from");
         }
         let stands = StandingOrder::in_force(&self.session.context.storage).await;
@@ -67,7 +67,7 @@ impl OrderSession<'_, VerifyWish> {
     /// How far back it reaches, in hours.
     async fn hours_back(&self) -> anyhow::Result<u32> {
         let session = self.session;
-        let from = self.wish.from.as_deref().unwrap_or(USUALLY);
+        let from = self.wish.range.from.as_deref().unwrap_or(USUALLY);
         if !from.starts_with('-') {
             return refuse(
                 "with --schedule it must be said how far back each verification reaches, e.g. --from -3d",
