@@ -27,7 +27,7 @@ const LEAST_FREE: u64 = 64 << 20;
 pub struct Topic {
     /// Its name, the same for people and machines.
     pub name: &'static str,
-    /// The exit code of a check that fails on it first.
+    /// The exit code of a check that fails on it first; 0 when it never fails, as a run copes with it.
     pub exit_code: u8,
     /// What is looked at, for a list.
     pub about: &'static str,

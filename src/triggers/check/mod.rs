@@ -36,7 +36,8 @@ const NETWORK: Topic = Topic {
 };
 const CLOCK: Topic = Topic {
     name: "clock",
-    exit_code: 13,
+    // 13 was its own, and is not given to another one.
+    exit_code: 0,
     about: "the clock of this machine agrees with the server's",
 };
 const SIGN_IN: Topic = Topic {
