@@ -31,6 +31,14 @@ pub(super) fn told(stock: &Stock, now: DateTime<Utc>) -> Option<String> {
     ))
 }
 
+/// What there is to say of a file in whose place something else is.
+pub(super) fn unreadable(name: &str) -> String {
+    format!(
+        "{name} is no file of dead letters that can be read, and nobody knows what lies there: put the file \
+         back, or take away what is in its place, and start the trigger again"
+    )
+}
+
 pub(crate) async fn outcome(
     storage: &Storage,
     order: &LettersOrder,

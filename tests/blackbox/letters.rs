@@ -87,6 +87,25 @@ async fn what_is_too_long_is_listed_sent_again_and_dropped() {
     assert_eq!(listed(&world).await.len(), 0);
 }
 
+/// Nobody knows how many letters lie in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_letters_that_cannot_be_read_is_told() {
+    let world = World::with_backlog(1, 5).await;
+    let name = "dead-letters/0000000001.jsonl";
+    let path = world.data().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+    let sentence = format!("{name} is no file of dead letters that can be read");
+    let said = world.says(&["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+    assert_eq!(status["letters"]["unreadable"][0], name, "{said}");
+    assert_eq!(status["letters"]["letters"], 0, "{said}");
+    let said = world.says(&["check", "--json-lines"]).await;
+    let told = said.stdout.lines().find(|line| line.contains(&sentence));
+    let told = told.is_some_and(|line| line.contains(r#""outcome":"warn""#));
+    assert!(told && said.code == Some(0), "{said}");
+}
+
 /// One order at a time; when the trigger goes away meanwhile, that is said, and the order is not lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_order_is_refused_and_a_trigger_that_stops_is_told() {

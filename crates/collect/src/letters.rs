@@ -280,11 +280,11 @@ pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Resul
     Ok(unusable)
 }
 
-/// How much lies in `store`. Another process may write there.
+/// How much lies in `store`, and the names of files that are none, as for [`each`]. Another process may write there.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn stock(store: &impl Store) -> io::Result<Stock> {
+pub async fn stock(store: &impl Store) -> io::Result<(Stock, Vec<String>)> {
     let mut stock = Stock::default();
     let look = |letter: Letter| {
         stock.letters += 1;
@@ -292,8 +292,8 @@ pub async fn stock(store: &impl Store) -> io::Result<Stock> {
         let oldest = stock.oldest.unwrap_or(letter.time);
         stock.oldest = Some(oldest.min(letter.time));
     };
-    each(store, look).await?;
-    Ok(stock)
+    let unusable = each(store, look).await?;
+    Ok((stock, unusable))
 }
 
 /// Tells an intake key from others without telling it.

@@ -310,8 +310,9 @@ async fn find_position(
             let begins = format!("begins {} ago", span(collection.start_time()));
             let (is_well, mut text, mut facts) = found.tell(context.clock.now(), &begins);
             let mut more = Map::new();
-            if let Ok(stock) = collect::letters::stock(&storage).await
-                && let Some(told) = super::letters::told(&stock, context.clock.now())
+            let letters = collect::letters::stock(&storage).await;
+            if let Ok((stock, _)) = &letters
+                && let Some(told) = super::letters::told(stock, context.clock.now())
             {
                 text.push_str(&format!("; {told}"));
                 more.insert("dead_letters".to_owned(), stock.letters.into());
@@ -338,6 +339,15 @@ async fn find_position(
                 findings.pass(STATE, text, facts);
             } else {
                 findings.fail(STATE, text, facts);
+            }
+            match letters {
+                Ok((_, unusable)) => {
+                    for name in unusable {
+                        let facts = json!({"file": name});
+                        findings.warn(STATE, super::letters::unreadable(&name), facts);
+                    }
+                }
+                Err(error) => findings.warn(STATE, chain(&error), json!({})),
             }
         }
     }

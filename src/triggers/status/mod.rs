@@ -341,11 +341,18 @@ fn clock(process: &Answers) -> Line {
 /// What could not be delivered and waits for a person; none when there is nothing.
 async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
     let stock = collect::letters::stock(storage).await;
-    let told = stock.map(|stock| {
-        let text = super::letters::told(&stock, now)?;
+    let told = stock.map(|(stock, unusable)| {
+        let unreadable = unusable.iter().map(|name| super::letters::unreadable(name));
+        let told = super::letters::told(&stock, now).into_iter();
+        let told: Vec<String> = told.chain(unreadable).collect();
         let (letters, bytes, oldest) = (stock.letters, stock.bytes, stock.oldest);
-        let facts = json!({"letters": letters, "bytes": bytes, "oldest": oldest});
-        Some((text, facts, true))
+        let facts = json!({
+            "letters": letters,
+            "bytes": bytes,
+            "oldest": oldest,
+            "unreadable": unusable,
+        });
+        Some((told.join("; "), facts, true)).filter(|(text, ..)| !text.is_empty())
     });
     found("letters", told)
 }
