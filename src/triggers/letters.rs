@@ -75,7 +75,7 @@ pub(super) async fn perform(
     let mut letters = Letters::open(&store, settings.owner(), Room::WIDE).await?;
     let now = || context.clock.now();
     let mut work = Work::begin(order, &mut letters, &store, now()).await?;
-    while let Some((id, event)) = work.next(&letters, &store).await? {
+    while let Some((id, event)) = work.next(&mut letters, &store).await? {
         // It may have been kept under other settings.
         let event = match &mut privacy {
             Some(privacy) => privacy.hidden_again(&event),
@@ -91,6 +91,6 @@ pub(super) async fn perform(
         work.offered(&mut letters, &store, now(), &id, &answer)
             .await?;
     }
-    work.tell(&store).await?;
+    work.tell(&store, now()).await?;
     Ok(work.outcome)
 }

@@ -3,9 +3,10 @@
 //! Files of JSON lines, one letter each, in the store's folder `dead-letters/`. A full file is
 //! closed and a new one begun; nothing is deleted for room. A letter leaves its file in two steps,
 //! so that a crash between them neither loses nor doubles it: its id is filed in `settled.jsonl`
-//! with what became of it, and then the file is written without it.
+//! with what became of it, and then the file is written without it, and without others that leave.
 
 mod letter;
+mod opened;
 pub mod order;
 mod settling;
 
@@ -20,7 +21,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub use self::letter::{Content, Keeping, Letter, Owner, Settled, Stock, UNHIDDEN, Undelivered};
-use self::{letter::Head, settling::notes};
+use self::{
+    letter::{Head, Note},
+    opened::OpenedFile,
+    settling::notes,
+};
 use crate::Store;
 
 /// Where letters lie in the store.
@@ -56,6 +61,12 @@ pub struct Letters {
     room: Room,
     /// Which file each letter lies in, and since when.
     places: BTreeMap<String, (u64, DateTime<Utc>)>,
+    /// How many of them were kept at each instant.
+    times: BTreeMap<DateTime<Utc>, usize>,
+    /// Which file each letter lies in still, of which it is filed what became of it.
+    leaving: BTreeMap<String, u64>,
+    /// What was filed before these were opened, and came before their letters had left.
+    settled: Vec<Note>,
     /// Bytes of each file.
     files: BTreeMap<u64, u64>,
     /// The file that the next letter may go to.
@@ -65,7 +76,7 @@ pub struct Letters {
     doubled: BTreeSet<u64>,
     /// Files in the place of which something else is.
     unusable: Vec<String>,
-    /// Whether letters are being taken out: that may have failed in its midst.
+    /// Whether something may be filed: that may have failed in its midst.
     is_settling: bool,
 }
 
@@ -81,6 +92,9 @@ impl Letters {
             owner,
             room,
             places: BTreeMap::new(),
+            times: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            settled: Vec::new(),
             files: BTreeMap::new(),
             open: None,
             doubled: BTreeSet::new(),
@@ -102,18 +116,48 @@ impl Letters {
             // Also when it is no file: no letter goes to its place.
             letters.files.insert(number, text.len() as u64);
             for head in lines(&text).filter_map(|line| serde_json::from_slice::<Head>(line).ok()) {
-                let before = letters.places.insert(head.id, (number, head.time));
-                let other = before.map(|(other, _)| other);
+                let other = letters.place(head.id, number, head.time);
                 letters
                     .doubled
                     .extend(other.filter(|other| *other != number));
             }
         }
-        let settled = notes(store).await?;
+        letters.settled = notes(store).await?;
+        let settled: Vec<String> = letters.settled.iter().map(|note| note.id.clone()).collect();
         if !settled.is_empty() {
-            letters.take_out(store, &settled).await?;
+            letters.leave(&settled);
+            letters.take_out(store).await?;
         }
         Ok(letters)
+    }
+
+    /// A letter lies in this file. The one in which it lay before, if it lay anywhere.
+    fn place(&mut self, id: String, number: u64, since: DateTime<Utc>) -> Option<u64> {
+        let before = self.displace(&id);
+        *self.times.entry(since).or_default() += 1;
+        self.places.insert(id, (number, since));
+        before
+    }
+
+    /// It is no letter any more. The file in which it lies, if it was one.
+    fn displace(&mut self, id: &str) -> Option<u64> {
+        let (number, since) = self.places.remove(id)?;
+        if let Some(count) = self.times.get_mut(&since) {
+            *count -= 1;
+            if *count == 0 {
+                self.times.remove(&since);
+            }
+        }
+        Some(number)
+    }
+
+    /// Letters are being taken out of their files.
+    fn leave<'a>(&mut self, ids: impl IntoIterator<Item = &'a String>) {
+        for id in ids {
+            if let Some(number) = self.displace(id) {
+                self.leaving.insert(id.clone(), number);
+            }
+        }
     }
 
     /// Files in the place of which something else was when they were opened: nobody knows which letters lay
@@ -137,7 +181,7 @@ impl Letters {
         Stock {
             letters: self.places.len(),
             bytes: self.files.values().sum(),
-            oldest: self.places.values().map(|(_, time)| *time).min(),
+            oldest: self.times.first_key_value().map(|(time, _)| *time),
         }
     }
 
@@ -160,6 +204,11 @@ impl Letters {
         let id = id(&self.owner.intake, &undelivered.content);
         if self.places.contains_key(&id) {
             return Ok(Keeping::Kept(id));
+        }
+        if self.leaving.contains_key(&id) {
+            self.take_out(store).await?;
+            // Its file cannot be read for the moment.
+            self.doubled.extend(self.leaving.remove(&id));
         }
         let letter = Letter {
             id: id.clone(),
@@ -193,7 +242,7 @@ impl Letters {
         self.doubled.remove(&number);
         self.files.insert(number, bytes + length);
         self.open = Some(number);
-        self.places.insert(id.clone(), (number, now));
+        self.place(id.clone(), number, now);
         Ok(Keeping::Kept(id))
     }
 
@@ -230,16 +279,25 @@ impl Letters {
         Ok(unreadable)
     }
 
-    /// The letter with this id, if it is there.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn find(&self, store: &impl Store, id: &str) -> io::Result<Option<Letter>> {
+    /// The letter with this id, if it is there. `opened` is the file that was looked into last.
+    async fn find(
+        &self,
+        store: &impl Store,
+        id: &str,
+        opened: &mut Option<OpenedFile>,
+    ) -> io::Result<Option<Letter>> {
         let Some((number, _)) = self.places.get(id) else {
             return Ok(None);
         };
-        let text = store.read(&file_name(*number)).await?.unwrap_or_default();
-        Ok(letters(&text).find(|letter| letter.id == id))
+        let last = opened.take().filter(|last| last.number() == *number);
+        if let Some(letter) = last.as_ref().and_then(|last| last.letter(id)) {
+            *opened = last;
+            return Ok(Some(letter));
+        }
+        // It lies in another one, or was added since.
+        drop(last);
+        let file = opened.insert(OpenedFile::read(store, *number).await?);
+        Ok(file.letter(id))
     }
 
     fn since(&self, id: &str) -> Option<DateTime<Utc>> {
@@ -260,7 +318,8 @@ impl Letters {
 /// # Errors
 /// When the store cannot be read.
 pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Result<Vec<String>> {
-    let mut seen = notes(store).await?;
+    let settled = notes(store).await?;
+    let mut seen: BTreeSet<String> = settled.into_iter().map(|note| note.id).collect();
     let mut unusable = Vec::new();
     for name in store.list(FOLDER).await? {
         if file_number(&name).is_none() {

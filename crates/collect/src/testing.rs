@@ -37,6 +37,8 @@ pub(crate) struct Files {
     pub(crate) unreadable: Mutex<Option<(String, io::ErrorKind)>>,
     /// So many changes succeed, and none after them. Half of an addition that fails is there.
     left: Mutex<Option<usize>>,
+    /// Bytes that were read or written.
+    moved: Mutex<usize>,
 }
 
 impl Files {
@@ -65,6 +67,10 @@ impl Files {
         *self.unreadable.lock().unwrap() = unreadable;
     }
 
+    pub(crate) fn moved(&self) -> usize {
+        *self.moved.lock().unwrap()
+    }
+
     /// Counts a change; whether it happens.
     fn changes(&self) -> io::Result<()> {
         match &mut *self.left.lock().unwrap() {
@@ -86,15 +92,18 @@ impl Store for Files {
             _ => {}
         }
         let content = self.content.lock().unwrap();
+        *self.moved.lock().unwrap() += content.get(name).map_or(0, Vec::len);
         Ok(content.get(name).cloned().map(Bytes::from))
     }
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
         self.changes()?;
+        *self.moved.lock().unwrap() += content.len();
         self.change(name, |file| *file = content.to_vec());
         Ok(())
     }
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
         let done = self.changes();
+        *self.moved.lock().unwrap() += content.len();
         let length = content.len() / if done.is_ok() { 1 } else { 2 };
         self.change(name, |file| file.extend(&content[..length]));
         done

@@ -68,12 +68,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let Some(work) = &mut self.letter_work.work else {
                 return Ok(());
             };
-            work.next(&self.parts.letters, store).await
+            work.next(&mut self.parts.letters, store).await
         });
         // It is out of the queue: what fails from here on must not make it forgotten.
-        if let Some(work) = &self.letter_work.work {
-            until_stored!(self, work.tell(store).await);
-        }
+        until_stored!(self, {
+            let now = self.parts.clock.now();
+            match &mut self.letter_work.work {
+                Some(work) => work.tell(store, now).await,
+                None => Ok(()),
+            }
+        });
         self.tell(Event::Letters(self.parts.letters.stock()));
         Box::pin(self.keep_withheld()).await?;
         let Some((id, event)) = next else {

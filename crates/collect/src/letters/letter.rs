@@ -88,7 +88,8 @@ pub enum Settled {
     Dropped,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What is filed of a letter that leaves.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Note {
     pub(super) id: String,
     pub(super) became: Settled,

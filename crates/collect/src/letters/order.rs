@@ -5,15 +5,23 @@ use std::{
     io,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::{letter::Note, opened::OpenedFile};
 use crate::{
     Store,
     letters::{Content, Letter, Letters, Settled},
     order::{FormatVersion, OrderFile},
 };
+
+/// So many letters are taken out of their files at once: for each time, whole files are written anew, and so is all
+/// that came of the order.
+const AT_ONCE: usize = 1000;
+
+/// How often it is told how far an order is.
+const TELLING: TimeDelta = TimeDelta::seconds(10);
 
 /// What is to be done with letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +145,20 @@ impl LettersOutcome {
         Ok(())
     }
 
+    /// What was filed since the order was begun, and not told before a stop.
+    fn add_filed(&mut self, notes: &[Note], began: DateTime<Utc>) {
+        let told = self.accepted.iter().chain(&self.dropped);
+        let mut told: BTreeSet<String> = told.cloned().collect();
+        for Note { id, became, time } in notes {
+            if *time >= began && told.insert(id.clone()) {
+                match became {
+                    Settled::Accepted => self.accepted.push(id.clone()),
+                    Settled::Dropped => self.dropped.push(id.clone()),
+                }
+            }
+        }
+    }
+
     fn stays(&mut self, id: &str, reason: &str) {
         self.left.push(Left {
             id: id.to_owned(),
@@ -151,6 +173,10 @@ pub struct Work {
     order: LettersOrder,
     /// Letters that are still to be sent.
     queue: VecDeque<String>,
+    /// The file that was looked into last.
+    opened: Option<OpenedFile>,
+    /// When it was told last how far it is.
+    told: Option<DateTime<Utc>>,
     /// What came of it so far.
     pub outcome: LettersOutcome,
 }
@@ -174,6 +200,8 @@ impl Work {
         let mut work = Self {
             outcome: before.unwrap_or_else(|| LettersOutcome::new(order.id)),
             queue: VecDeque::new(),
+            opened: None,
+            told: None,
             order,
         };
         if work.outcome.done {
@@ -181,9 +209,10 @@ impl Work {
         }
         // What stayed before a stop is tried again.
         work.outcome.left.clear();
+        let began = *work.outcome.began.get_or_insert(now);
+        work.outcome.add_filed(&letters.settled, began);
         let gone = work.outcome.accepted.iter().chain(&work.outcome.dropped);
         let gone: BTreeSet<String> = gone.cloned().collect();
-        let began = *work.outcome.began.get_or_insert(now);
         // A letter that is gone, and came again since, is another one.
         let is_again =
             |id: &String| gone.contains(id) && letters.since(id).is_some_and(|since| since > began);
@@ -238,14 +267,14 @@ impl Work {
     /// The next event to send, with the id of its letter; none when there is none left.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read or written: call it again.
     pub async fn next(
         &mut self,
-        letters: &Letters,
+        letters: &mut Letters,
         store: &impl Store,
     ) -> io::Result<Option<(String, String)>> {
         while let Some(id) = self.queue.front().cloned() {
-            let found = match letters.find(store, &id).await {
+            let found = match letters.find(store, &id, &mut self.opened).await {
                 // Nobody waits until a person has taken away what is in its place.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(UNREADABLE),
                 found => found?.ok_or(NOT_THERE),
@@ -256,8 +285,19 @@ impl Work {
                 Err(reason) => self.outcome.stays(&id, reason),
             }
         }
+        self.opened = None;
+        if letters.leaving() > 0 {
+            self.take_out(letters, store).await?;
+        }
         self.outcome.done = true;
         Ok(None)
+    }
+
+    /// The letters that were accepted are taken out of their files. That they go is told first: what is filed of them
+    /// is gone then.
+    async fn take_out(&self, letters: &mut Letters, store: &impl Store) -> io::Result<()> {
+        self.outcome.save(store).await?;
+        letters.take_out(store).await
     }
 
     /// The event of a letter, or why it is not sent.
@@ -294,19 +334,28 @@ impl Work {
                 if self.outcome.accepted.last() != Some(&id) {
                     self.outcome.accepted.push(id.clone());
                 }
-                self.settle(letters, store, now, vec![id]).await?;
+                let ids = BTreeSet::from([id]);
+                letters.file(store, &ids, Settled::Accepted, now).await?;
+                if self.queue.is_empty() || letters.leaving() >= AT_ONCE {
+                    self.take_out(letters, store).await?;
+                }
             }
             Err(reason) => self.outcome.stays(id, reason),
         }
         Ok(())
     }
 
-    /// Tells how far it is; once it is done, the order goes.
+    /// Tells now and then how far it is; once it is done, the order goes.
     ///
     /// # Errors
     /// When the store cannot be read or written: call it again.
-    pub async fn tell(&self, store: &impl Store) -> io::Result<()> {
+    pub async fn tell(&mut self, store: &impl Store, now: DateTime<Utc>) -> io::Result<()> {
+        let is_due = self.told.is_none_or(|told| (now - told).abs() >= TELLING);
+        if !self.outcome.done && !is_due {
+            return Ok(());
+        }
         self.outcome.save(store).await?;
+        self.told = Some(now);
         if !self.outcome.done {
             return Ok(());
         }

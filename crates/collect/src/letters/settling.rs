@@ -23,41 +23,69 @@ impl Letters {
         became: Settled,
         time: DateTime<Utc>,
     ) -> io::Result<()> {
+        self.file(store, ids, became, time).await?;
+        self.take_out(store).await
+    }
+
+    /// Files what became of letters. They are none any more, also after a crash; until they are taken out, they
+    /// only lie there.
+    ///
+    /// # Errors
+    /// When it could not be written: call it again.
+    pub(super) async fn file(
+        &mut self,
+        store: &impl Store,
+        ids: &BTreeSet<String>,
+        became: Settled,
+        time: DateTime<Utc>,
+    ) -> io::Result<()> {
         self.is_settling = true;
         // Half of a line may be there, of an addition that has failed.
         let mut text = vec![b'\n'];
-        let filed = notes(store).await?;
-        for id in ids.difference(&filed).cloned() {
+        for id in ids
+            .iter()
+            .filter(|id| self.places.contains_key(*id))
+            .cloned()
+        {
             text.extend_from_slice(&line(&Note { id, became, time })?);
         }
         if text.len() > 1 {
             store.append(SETTLED, text.into()).await?;
+            store.sync(SETTLED).await?;
         }
-        store.sync(SETTLED).await?;
-        self.take_out(store, ids).await
+        self.leave(ids);
+        Ok(())
     }
 
-    /// Writes the files without these letters.
-    pub(super) async fn take_out(
-        &mut self,
-        store: &impl Store,
-        ids: &BTreeSet<String>,
-    ) -> io::Result<()> {
-        let of_file = |id: &String| self.places.get(id).map(|(number, _)| *number);
-        let own: BTreeSet<u64> = ids.iter().filter_map(of_file).collect();
+    /// How many are to be taken out.
+    pub(super) fn leaving(&self) -> usize {
+        self.leaving.len()
+    }
+
+    /// Writes the files without the letters of which it is filed what became of them. In a file in whose place something
+    /// else is they stay, and it stays filed: they leave it once it is back.
+    ///
+    /// # Errors
+    /// When a file could not be read or written: call it again.
+    pub(super) async fn take_out(&mut self, store: &impl Store) -> io::Result<()> {
+        let own: BTreeSet<u64> = self.leaving.values().copied().collect();
         let numbers: BTreeSet<u64> = own.union(&self.doubled).copied().collect();
+        let mut unread = BTreeSet::new();
         for number in numbers {
             let is_own = own.contains(&number);
             let name = file_name(number);
             let text = match store.read(&name).await {
-                // None of them is known to lie there.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData && !is_own => continue,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    unread.insert(number);
+                    continue;
+                }
                 read => read?.unwrap_or_default(),
             };
-            let is_settled = |line: &&[u8]| {
-                serde_json::from_slice::<Head>(line).is_ok_and(|head| ids.contains(&head.id))
+            let is_leaving = |line: &&[u8]| {
+                let head = serde_json::from_slice::<Head>(line);
+                head.is_ok_and(|head| self.leaving.contains_key(&head.id))
             };
-            let (gone, stay): (Vec<_>, Vec<_>) = lines(&text).partition(is_settled);
+            let (gone, stay): (Vec<_>, Vec<_>) = lines(&text).partition(is_leaving);
             if gone.is_empty() && !is_own {
                 continue;
             }
@@ -71,12 +99,14 @@ impl Letters {
                 self.files.insert(number, rest.len() as u64);
                 store.write(&name, rest.into()).await?;
             }
-            // At once: what comes again before the others are gone is to be kept anew.
-            self.places
-                .retain(|id, (place, _)| *place != number || !ids.contains(id));
         }
-        store.delete(SETTLED).await?;
-        self.is_settling = false;
+        self.leaving.retain(|_, number| unread.contains(number));
+        if self.leaving.is_empty() && self.unusable.is_empty() {
+            store.delete(SETTLED).await?;
+            self.is_settling = false;
+        } else {
+            self.is_settling = true;
+        }
         Ok(())
     }
 
@@ -104,9 +134,9 @@ fn joined<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     text
 }
 
-/// The ids that are being taken out.
-pub(super) async fn notes(store: &impl Store) -> io::Result<BTreeSet<String>> {
+/// What is filed of letters that are being taken out.
+pub(super) async fn notes(store: &impl Store) -> io::Result<Vec<Note>> {
     let text = store.read_or_empty(SETTLED).await?.unwrap_or_default();
     let notes = lines(&text).filter_map(|line| serde_json::from_slice::<Note>(line).ok());
-    Ok(notes.map(|note| note.id).collect())
+    Ok(notes.collect())
 }
