@@ -142,7 +142,7 @@ pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
         if inside.starts_with(LETTERS) {
             found.letters.push(name.clone());
         }
-        if inside == "tenant.json" {
+        if ["tenant.json", "tenant.json.copy"].contains(&inside) {
             found.owners.push(name.clone());
         }
         let state = STATES.iter().find(|(file, _)| *file == inside);
@@ -247,6 +247,7 @@ impl Found {
             let binding: Value = serde_json::from_slice(&text).unwrap_or_default();
             for key in ["tenant", "tenant_id"] {
                 let name = binding.get(key).and_then(Value::as_str);
+                let name = name.filter(|name| !name.is_empty());
                 names.extend(name.map(|name| (name.to_owned(), "<tenant>")));
             }
         }

@@ -20,7 +20,7 @@ use super::{
     first_start::FIRST_START_FILE,
     source::QUOTA_FILE,
     state::STATE_FILE,
-    tenant::TENANT_FILE,
+    tenant::{TENANT_COPY, TENANT_FILE},
 };
 
 /// The version of all formats that have their version inside, and the latest that is known. Files
@@ -31,7 +31,7 @@ pub(super) const VERSION: u64 = 1;
 pub(super) const STATE_VERSION: &str = "message_trace_format";
 
 /// Files with a version inside, and its key.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     (STATE_FILE, STATE_VERSION),
     (TIMELINE_FILE, "version"),
     (EXCLUSIONS_FILE, "version"),
@@ -44,6 +44,7 @@ const FILES: [(&str, &str); 15] = [
     (Nights::NAME, "version"),
     (QUOTA_FILE, "version"),
     (TENANT_FILE, "version"),
+    (TENANT_COPY, "version"),
     (FIRST_START_FILE, "version"),
     (SERVICE_FILE, "version"),
     (SIGN_IN_FILE, "version"),

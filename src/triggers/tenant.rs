@@ -8,99 +8,41 @@
 //! with what is known of delivered rows, so that none is sent twice, and goes back far enough to skip
 //! none.
 
+mod binding;
 mod going_on;
 mod subject;
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use collect::{journal, letters, start::Position, timeline};
 use sekoia::{Log, RunError, Storage, StorageError};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::going_on::{begin_with, go_on};
 pub(crate) use self::subject::Subject;
-pub(super) use self::{going_on::First, subject::Origin};
+use self::{
+    binding::{Binding, Likeness, Witness, by_folder, find, put_right, write},
+    going_on::{begin_with, go_on},
+};
+pub(super) use self::{
+    binding::{TENANT_COPY, TENANT_FILE},
+    going_on::First,
+    subject::Origin,
+};
 use super::{
-    formats::{VERSION, read},
+    formats::{Later, read},
     state::{self, Kept},
 };
 
-/// Tells whose the state is that lies beside it.
-pub(super) const TENANT_FILE: &str = "tenant.json";
-
 pub(super) const FOLDERS: &str = "tenants/";
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Binding {
-    version: u64,
-    /// The name in the settings, in small letters.
-    tenant: String,
-    /// The tenant's GUID, once a token has told it.
-    #[serde(default)]
-    tenant_id: Option<Uuid>,
-    service: Origin,
-    /// The folder of the state that was in use last; only in the first state's file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    in_use: Option<String>,
-}
-
-/// Whether a state is about the tenant of the settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Likeness {
-    Same,
-    Other,
-    Unknown,
-}
-
-impl Binding {
-    fn new(subject: &Subject) -> Self {
-        Self {
-            version: VERSION,
-            tenant: subject.tenant.clone(),
-            tenant_id: None,
-            service: subject.origin,
-            in_use: None,
-        }
-    }
-
-    fn guid(&self) -> Option<Uuid> {
-        self.tenant_id
-            .or_else(|| Uuid::parse_str(&self.tenant).ok())
-    }
-
-    fn likeness(&self, subject: &Subject) -> Likeness {
-        if self.tenant == subject.tenant {
-            return Likeness::Same;
-        }
-        let guid = Uuid::parse_str(&subject.tenant).ok();
-        match guid.zip(self.guid()) {
-            Some((one, other)) if one == other => Likeness::Same,
-            Some(_) => Likeness::Other,
-            None => Likeness::Unknown,
-        }
-    }
-
-    /// Whether both are about one tenant, as their GUIDs say; none when these do not tell.
-    fn is_same(&self, other: &Self) -> Option<bool> {
-        self.guid()
-            .zip(other.guid())
-            .map(|(one, other)| one == other)
-    }
-
-    fn told(&self) -> String {
-        let Self {
-            tenant, service, ..
-        } = self;
-        format!("{tenant} ({})", service.title())
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bound {
     /// Empty for the first.
     folder: String,
     binding: Binding,
+    witness: Witness,
     /// Whether nothing was ever collected by it: its tenant may have been a slip of the pen.
     is_blank: bool,
     /// Up to when it has delivered, as far as it tells.
@@ -169,9 +111,13 @@ fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
         last => last,
     };
     let maybe = before.filter(|before| like(before, Likeness::Unknown));
-    let from = maybe.map(|maybe| match of_service(&maybe) {
-        true => (Taken::Rows, maybe.clone()),
-        false => (Taken::Position, maybe.clone()),
+    let maybe = maybe.or_else(|| bound.iter().find(|one| one.binding.is_nobody_s()));
+    let from = maybe.map(|maybe| {
+        let taken = match of_service(&maybe) || maybe.binding.is_nobody_s() {
+            true => Taken::Rows,
+            false => Taken::Position,
+        };
+        (taken, maybe.clone())
     });
     Place::New {
         folder: subject.folder(),
@@ -180,21 +126,27 @@ fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
 }
 
 /// What is bound in these files, the first state first, and the folder that was in use last.
-async fn bound(storage: &Storage) -> Result<(Vec<Bound>, String), StorageError> {
-    let mut files = vec![TENANT_FILE.to_owned()];
-    let below = storage.list(FOLDERS).await?.into_iter();
-    let ending = format!("/{TENANT_FILE}");
-    files.extend(below.filter(|name| name.ends_with(&ending)));
+async fn bound(
+    storage: &Storage,
+    subject: Option<&Subject>,
+) -> Result<(Vec<Bound>, String), StorageError> {
+    let below = storage.list(FOLDERS).await?;
+    let mut folders: BTreeSet<&str> = below.iter().filter_map(|name| folder_of(name)).collect();
+    folders.insert("");
     let mut all = Vec::new();
-    for file in files {
-        let folder = file.strip_suffix(TENANT_FILE).unwrap_or_default();
-        if let Some(binding) = read::<Binding>(storage, &file).await? {
-            let folder = folder.trim_end_matches('/').to_owned();
+    for folder in folders {
+        let files = storage.inside(folder);
+        let checkpoint = come_to(&files).await?;
+        let found = find(&files, folder, subject).await?;
+        // It was begun to its end, but for the file that says so.
+        let found = found.or_else(|| by_folder(folder, subject).filter(|_| checkpoint.is_some()));
+        if let Some((binding, witness)) = found {
             all.push(Bound {
-                checkpoint: come_to(&storage.inside(&folder)).await?,
-                folder,
+                folder: folder.to_owned(),
                 binding,
+                witness,
                 is_blank: false,
+                checkpoint,
             });
         }
     }
@@ -206,6 +158,12 @@ async fn bound(storage: &Storage) -> Result<(Vec<Bound>, String), StorageError> 
         last.is_blank = !is_named && is_blank(&storage.inside(&in_use)).await?;
     }
     Ok((all, in_use))
+}
+
+/// The folder of a state in which a file lies: that of a service, in that of a tenant.
+fn folder_of(name: &str) -> Option<&str> {
+    let (end, _) = name.match_indices('/').nth(2)?;
+    name.get(..end)
 }
 
 /// Up to when a state has delivered, as far as it tells.
@@ -236,7 +194,7 @@ pub(super) async fn told(
     storage: &Storage,
     folder: &str,
 ) -> Result<Option<(String, Value)>, StorageError> {
-    let (bound, _) = bound(storage).await?;
+    let (bound, _) = bound(storage, None).await?;
     let is_this = |one: &&Bound| one.folder == folder;
     let Some(current) = bound.iter().find(is_this) else {
         return Ok(None);
@@ -265,13 +223,13 @@ pub(super) async fn told(
 
 /// The folder of the state that was in use last, for people who have given no settings.
 pub(super) async fn folder_in_use(storage: &Storage) -> Result<String, StorageError> {
-    let (_, folder) = bound(storage).await?;
+    let (_, folder) = bound(storage, None).await?;
     Ok(folder)
 }
 
 /// The folder of the subject's state; nothing is changed.
 pub(super) async fn look(storage: &Storage, subject: &Subject) -> Result<String, StorageError> {
-    let (bound, in_use) = bound(storage).await?;
+    let (bound, in_use) = bound(storage, Some(subject)).await?;
     Ok(match place(&bound, &in_use, subject) {
         Place::Here { folder } | Place::New { folder, .. } => folder,
         Place::Adopted => String::new(),
@@ -286,12 +244,32 @@ pub(super) async fn take(
     first: First,
     log: &Log,
 ) -> Result<String, RunError> {
-    let (bound, in_use) = bound(storage).await?;
+    let (bound, in_use) = bound(storage, Some(subject)).await?;
     let last = bound.iter().find(|one| one.folder == in_use);
     let before = last.map_or_else(String::new, |one| one.binding.told());
     let binding = Binding::new(subject);
     let told = binding.told();
-    let folder = match place(&bound, &in_use, subject) {
+    let place = place(&bound, &in_use, subject);
+    let own = match &place {
+        Place::Here { folder } => Some(folder.as_str()),
+        Place::New { .. } => Some(""),
+        // What tells of nobody's mail needs not be told.
+        Place::Adopted => None,
+    };
+    for one in &bound {
+        let Bound {
+            folder, witness, ..
+        } = one;
+        if own.is_some_and(|own| folder == own || folder.is_empty()) {
+            let files = storage.inside(folder);
+            // The first state was looked at before.
+            if !folder.is_empty() {
+                Later::ensure_none(&files).await?;
+            }
+            put_right(&files, folder, (&one.binding, *witness), log).await?;
+        }
+    }
+    let folder = match place {
         Place::Here { folder } => {
             if let Some(found) = bound.iter().find(|one| one.folder == folder) {
                 go_on(storage, found, last, subject, log).await?;
@@ -312,10 +290,14 @@ pub(super) async fn take(
             };
             // Last: a folder without it is begun again.
             write(&files, &binding).await?;
+            let back = match last.is_some_and(|last| last.binding.is_nobody_s()) {
+                true => "",
+                false => ", and found again when the settings are set back",
+            };
             log.warning(format!(
                 "The settings ask for the mail of {told}, and the state so far is of {before}: this \
                  collection has the folder {folder} of its own in the data directory; {begins}. The \
-                 other state is kept, and found again when the settings are set back."
+                 other state is kept{back}."
             ));
             folder
         }
@@ -325,11 +307,6 @@ pub(super) async fn take(
         log.info(format!("The state is in the folder {folder}."));
     }
     Ok(folder)
-}
-
-async fn write(storage: &Storage, binding: &Binding) -> Result<(), RunError> {
-    let text = serde_json::to_vec(binding).map_err(RunError::failed)?;
-    Ok(storage.write(TENANT_FILE, text).await?)
 }
 
 /// Remembers the folder in use in the first state's file, when it is another one than before.

@@ -4,7 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use collect::journal;
 use sekoia::{Log, RunError, Storage};
 
-use super::{Binding, Bound, Likeness, Subject, Taken, write};
+use super::{
+    Bound, Subject, Taken,
+    binding::{Binding, Likeness, write},
+};
 use crate::triggers::state::{self, STATE_FILE};
 
 /// Where a first collection would begin.

@@ -75,6 +75,14 @@ impl Subject {
         }
     }
 
+    /// Whose state a folder is for, as far as its name tells; none for the first state's.
+    pub(super) fn of_folder(folder: &str) -> Option<Self> {
+        let (tenant, service) = folder.strip_prefix(FOLDERS)?.split_once('/')?;
+        let origins = [Origin::Graph, Origin::Reporting];
+        let origin = origins.into_iter().find(|one| one.word() == service)?;
+        Some(Self::new(tenant, origin))
+    }
+
     /// The folder of a state that is not the first.
     pub(super) fn folder(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';

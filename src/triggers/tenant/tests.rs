@@ -18,6 +18,7 @@ fn bound(folder: &str, subject: &Subject, tenant_id: Option<&str>) -> Bound {
             tenant_id: tenant_id.map(|id| Uuid::parse_str(id).unwrap()),
             ..Binding::new(subject)
         },
+        witness: Witness::Both,
         is_blank: false,
         checkpoint: None,
     }
@@ -190,6 +191,9 @@ fn where_it_cannot_be_told_neither_rows_are_skipped_nor_sent_twice() {
     assert_eq!(taken, begun("tenants/b.example/reporting", None));
 }
 
+/// What tells whose a state is.
+const FILES: [&str; 2] = [TENANT_FILE, TENANT_COPY];
+
 fn storage() -> Storage {
     Storage::new(sekoia::MemoryBackend::default())
 }
@@ -232,13 +236,13 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     for text in [ONE, TWO, &folder, "begins as a first collection does"] {
         assert!(said.contains(text), "{text}: {said}");
     }
-    assert_eq!(second.list("").await.unwrap(), [TENANT_FILE]);
+    assert_eq!(second.list("").await.unwrap(), FILES);
     let folder = folder_in_use(&all).await.unwrap();
     let (_, known) = told(&all, &folder).await.unwrap().unwrap();
     assert_eq!(known["folder"], *folder);
     assert_eq!(known["others"][0], format!("{ONE} (Microsoft Graph)"));
     let used = all.inside(&folder_in_use(&all).await.unwrap());
-    assert_eq!(used.list("").await.unwrap(), [TENANT_FILE]);
+    assert_eq!(used.list("").await.unwrap(), FILES);
     learn(&second, Uuid::parse_str(TWO).unwrap()).await.unwrap();
 
     let (again, said) = takes(&all, &graph(ONE)).await;
@@ -276,7 +280,8 @@ async fn a_doubtful_tenant_takes_over_what_is_safe() {
     );
     let names = doubtful.list("").await.unwrap();
     let rows = ["known-rows/0000000000.keys", "known-rows/seed-v2"];
-    assert_eq!(names, ["context.json", rows[0], rows[1], TENANT_FILE]);
+    let [file, copy] = FILES;
+    assert_eq!(names, ["context.json", rows[0], rows[1], file, copy]);
     let text = doubtful.read("context.json").await.unwrap().unwrap();
     assert_eq!(text, context);
 
@@ -440,11 +445,135 @@ async fn what_cannot_be_read_now_is_taken_over_later_and_damage_is_said() {
 }
 
 #[tokio::test]
-async fn a_damaged_name_is_none() {
+async fn a_damaged_name_of_nobody_s_mail_is_none() {
     let all = storage();
     takes(&all, &graph(ONE)).await;
-    all.write(TENANT_FILE, "{").await.unwrap();
-    let (files, _) = takes(&all, &graph(TWO)).await;
-    assert_eq!(files.list("").await.unwrap(), [TENANT_FILE]);
+    for file in FILES {
+        all.write(file, "{").await.unwrap();
+    }
+    let (files, said) = takes(&all, &graph(TWO)).await;
+    assert_eq!(files.list("").await.unwrap(), FILES);
+    assert_eq!(said, "");
     assert_eq!(look(&all, &graph(TWO)).await.unwrap(), "");
+}
+
+/// The state of a tenant, with rows, up to an hour before a first collection would begin.
+async fn collected(files: &Storage) {
+    for (name, text) in [
+        (
+            "context.json",
+            "{\"most_recent_date_requested\":\"2027-01-15T05:00:00.000000+00:00\"}",
+        ),
+        ("coverage.json", "{}"),
+        ("known-rows/seed-v2", "seed"),
+        ("known-rows/0000000000.keys", "keys"),
+    ] {
+        files.write(name, text).await.unwrap();
+    }
+}
+
+/// Another tenant's rows would be skipped up to where this one has come.
+#[tokio::test]
+async fn a_damaged_name_makes_no_state_another_tenant_s() {
+    let other = format!("{{\"version\":1,\"tenant\":\"{TWO}\",\"service\":\"graph\"}}");
+    for damage in [None, Some(""), Some("{"), Some("null"), Some(&*other)] {
+        let all = storage();
+        takes(&all, &graph(ONE)).await;
+        collected(&all).await;
+        match damage {
+            Some(text) => all.write(TENANT_FILE, text.to_owned()).await.unwrap(),
+            None => all.delete(TENANT_FILE).await.unwrap(),
+        }
+        let (_, said) = takes(&all, &graph(ONE)).await;
+        assert!(
+            said.contains("taken back from its copy"),
+            "{damage:?}: {said}"
+        );
+        assert_eq!(look(&all, &graph(ONE)).await.unwrap(), "");
+        let (_, said) = takes(&all, &graph(ONE)).await;
+        assert_eq!(said, "", "it is whole again");
+        if damage != Some(&*other) {
+            all.write(TENANT_FILE, "{").await.unwrap();
+            let (second, _) = takes(&all, &graph(TWO)).await;
+            assert_eq!(second.list("").await.unwrap(), FILES, "{damage:?}");
+        }
+        let position = all.read("context.json").await.unwrap().unwrap();
+        assert!(position.ends_with(b"05:00:00.000000+00:00\"}"));
+    }
+}
+
+/// Neither rows are skipped, as if they were another tenant's that are known, nor is what is known sent again.
+#[tokio::test]
+async fn a_state_of_which_nothing_tells_whose_it_is_may_be_anybody_s() {
+    for (tenant, checkpoint) in [(ONE, "05:00:00"), (TWO, "05:00:00"), (ONE, "09:00:00")] {
+        let all = storage();
+        takes(&all, &graph(ONE)).await;
+        collected(&all).await;
+        let position = all.read("context.json").await.unwrap().unwrap();
+        let position = String::from_utf8(position.to_vec()).unwrap();
+        let position = position.replace("05:00:00", checkpoint);
+        all.write("context.json", position.clone()).await.unwrap();
+        for file in FILES {
+            all.write(file, "{").await.unwrap();
+        }
+        let (files, said) = takes(&all, &reporting(tenant)).await;
+        assert!(
+            said.contains("nothing else tells whose mail") && said.contains("cannot be told"),
+            "{said}"
+        );
+        assert!(!said.contains("settings are set back"), "{said}");
+        let folder = format!("tenants/{tenant}/reporting");
+        assert_eq!(look(&all, &reporting(tenant)).await.unwrap(), folder);
+        assert_eq!(folder_in_use(&all).await.unwrap(), folder);
+        let rows = files.read("known-rows/0000000000.keys").await.unwrap();
+        assert_eq!(rows.unwrap(), "keys");
+        let begins = files.read("context.json").await.unwrap().unwrap();
+        let begins = String::from_utf8(begins.to_vec()).unwrap();
+        // A first collection would begin at 8:00.
+        let expected = checkpoint.min("08:00:00");
+        assert!(begins.contains(expected), "{begins}");
+        let (_, said) = takes(&all, &reporting(tenant)).await;
+        assert!(!said.contains("ERROR") && !said.contains("WARN"), "{said}");
+        let left = all.read("context.json").await.unwrap().unwrap();
+        assert_eq!(left, position);
+    }
+}
+
+#[test]
+fn each_new_tenant_may_be_that_of_a_state_of_which_nothing_tells_whose_it_is() {
+    let nobody_s = bound("", &graph(""), None);
+    let one = bound("tenants/one", &graph(ONE), Some(ONE));
+    let both = [nobody_s.clone(), one];
+    let from = Some((Taken::Rows, &nobody_s));
+    let folder = format!("tenants/{TWO}/graph");
+    for in_use in ["", "tenants/one"] {
+        assert_eq!(place(&both, in_use, &graph(TWO)), begun(&folder, from));
+        assert_eq!(place(&both, in_use, &graph(ONE)), here("tenants/one"));
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_folder_tells_whose_the_state_in_it_is() {
+    for tenant in [TWO, "b.example", "odd/b"] {
+        let all = storage();
+        takes(&all, &graph("a.example")).await;
+        collected(&all).await;
+        let (second, _) = takes(&all, &graph(tenant)).await;
+        let own = "{\"most_recent_date_requested\":\"2027-01-15T03:00:00Z\"}";
+        for damage in [Some("{"), None] {
+            second.write("context.json", own).await.unwrap();
+            for file in FILES {
+                match damage {
+                    Some(text) => second.write(file, text).await.unwrap(),
+                    None => second.delete(file).await.unwrap(),
+                }
+            }
+            takes(&all, &graph("a.example")).await;
+            let (again, said) = takes(&all, &graph(tenant)).await;
+            assert!(said.contains("the name of the folder tells"), "{said}");
+            assert_eq!(again.read("context.json").await.unwrap().unwrap(), own);
+            let (_, said) = takes(&all, &graph(tenant)).await;
+            assert!(!said.contains("WARN"), "{said}");
+        }
+    }
 }
