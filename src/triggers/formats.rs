@@ -81,6 +81,14 @@ impl Later {
         }
     }
 
+    /// The first such file among all files, or in the folder of them that is used: a run looks at both.
+    pub(super) async fn in_use(all: &Storage, folder: &str) -> Result<Option<Self>, StorageError> {
+        match Self::in_storage(all).await? {
+            None if !folder.is_empty() => Self::in_storage(&all.inside(folder)).await,
+            found => Ok(found),
+        }
+    }
+
     /// The first such file; none when all are known.
     pub(super) async fn in_storage(storage: &Storage) -> Result<Option<Self>, StorageError> {
         for (name, key) in FILES {
@@ -195,6 +203,23 @@ mod tests {
             "proof/other.v",
         ] {
             assert_eq!(later(name, "x").await, None, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_later_version_counts_where_it_ends_a_run() {
+        let folder = "tenants/x/graph";
+        for (written, used, is_told) in [
+            ("", "", true),
+            ("", folder, true),
+            (folder, folder, true),
+            (folder, "", false),
+        ] {
+            let all = Storage::new(MemoryBackend::default());
+            let files = all.inside(written);
+            files.write(QUOTA_FILE, "{\"version\":2}").await.unwrap();
+            let found = Later::in_use(&all, used).await.unwrap();
+            assert_eq!(found.is_some(), is_told, "{written:?} {used:?}");
         }
     }
 

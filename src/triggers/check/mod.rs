@@ -296,7 +296,7 @@ async fn find_position(
         Err(error) => return findings.skip(STATE, chain(&error)),
     };
     let storage = context.storage.inside(&folder);
-    match Later::in_storage(&storage).await {
+    match Later::in_use(&context.storage, &folder).await {
         Ok(None) => {}
         Ok(Some(later)) => {
             let facts = json!({"folder": folder});

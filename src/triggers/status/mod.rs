@@ -146,7 +146,7 @@ pub(crate) async fn status(
     let works_elsewhere = is_elsewhere && probe.in_use;
     let probe = elsewhere.as_ref().unwrap_or(probe);
     let position = position(storage, now).await;
-    let later = Later::in_storage(storage).await.ok().flatten();
+    let later = Later::in_use(all, &folder).await.ok().flatten();
     let verdict = ProcessVerdict::of(probe, !position.bad && later.is_none());
     let doing = probe.process.as_ref().map(Doing::of);
     let mut lines = vec![process(probe, works_elsewhere, now)];
