@@ -13,7 +13,7 @@ use collect::{
     lateness::Lateness,
     letters::{Letters, Owner, Room, fingerprint},
     schedule::{Schedule, ScheduleSettings},
-    start::{Position, Remark, StartDecision, Terms, Weight, Witnesses, first_collected},
+    start::{Remark, StartDecision, Terms, Weight, Witnesses, first_collected},
     timeline::Timeline,
 };
 use microsoft::TokenCache;
@@ -196,9 +196,8 @@ pub(super) async fn run<S: Source>(
     let settle_time = TimeDelta::hours(settings.settle_time.into());
     let reach = limits.retention - BRINK;
     let start_time = settings.start_time().min(reach);
-    let has_position = matches!(kept.position, Position::At(_)) || kept.copy.is_some();
     // When this process was started, the service's clock tells.
-    let begun = match collects && !has_position {
+    let begun = match collects && !kept.has_position(clock.now()) {
         true => first_start(storage, clock.now()).await?,
         false => None,
     };

@@ -102,7 +102,7 @@ impl Kept {
         timeline: &timeline::Found,
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
-        let is_plausible = |at: &DateTime<Utc>| *at <= now && !is_long_ago(*at, now);
+        let is_plausible = |at: &DateTime<Utc>| is_plausible(*at, now);
         let position = match self.position {
             Position::At(at) => Some(at).filter(is_plausible),
             Position::Absent | Position::Unusable(_) => None,
@@ -112,6 +112,21 @@ impl Kept {
         let others = [self.copy, kept].into_iter().flatten();
         position.or_else(|| others.filter(is_plausible).min())
     }
+
+    /// Whether the position or its copy tells where a collection has come to. One in the future may be nobody's:
+    /// then it begins where the first start would have, also when this one gets no answer.
+    pub(super) fn has_position(&self, now: DateTime<Utc>) -> bool {
+        let position = match self.position {
+            Position::At(at) => Some(at),
+            Position::Absent | Position::Unusable(_) => None,
+        };
+        let mut either = [position, self.copy].into_iter().flatten();
+        either.any(|at| is_plausible(at, now))
+    }
+}
+
+fn is_plausible(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    at <= now && !is_long_ago(at, now)
 }
 
 /// What there is of a state, for people; nothing is mended.
@@ -507,6 +522,28 @@ mod tests {
             };
             let told = kept.missing_from(&timeline, now);
             assert_eq!(told, expected, "{kept:?}");
+        }
+    }
+
+    /// Else the start after one that got no answer would begin later, and skip what lies between.
+    #[test]
+    fn a_position_that_no_start_goes_by_is_none() {
+        let now = parse("2026-05-04T09:00:00Z").unwrap();
+        let at = |hours| now - TimeDelta::hours(hours);
+        for (position, copy, expected) in [
+            (Position::At(at(0)), None, true),
+            (Position::At(at(-1)), None, false),
+            (Position::At(at(24 * 4000)), Some(at(-1)), false),
+            (Position::At(at(-1)), Some(at(3)), true),
+            (Position::Unusable("no date".to_owned()), Some(at(3)), true),
+            (Position::Absent, None, false),
+        ] {
+            let kept = Kept {
+                position,
+                copy,
+                is_ours: true,
+            };
+            assert_eq!(kept.has_position(now), expected, "{kept:?}");
         }
     }
 

@@ -22,10 +22,12 @@ impl StartDecision {
             return Self::without_position(damage, position, newest_known, terms);
         };
         let checkpoint = match newest_known {
-            // A clock that ran ahead has written it: how far the collection had come, its rows tell.
-            Some(newest) if checkpoint > terms.now + LEEWAY => newest.min(terms.now),
-            _ => checkpoint.min(terms.now),
+            _ if checkpoint <= terms.now + LEEWAY => checkpoint,
+            // A clock that ran ahead has written it: how far the collection had come, its rows tell, or nothing.
+            Some(newest) => newest,
+            None => terms.first,
         };
+        let checkpoint = checkpoint.min(terms.now);
         let mut start = match damage {
             None => Self::fresh(Coverage::new(checkpoint)).going_on(checkpoint),
             Some(reason) => {
