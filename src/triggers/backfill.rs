@@ -252,7 +252,8 @@ pub(crate) async fn perform(
 }
 
 /// A copy in memory of the files of a trigger, with an order. A running trigger's use of the quota
-/// is its own.
+/// is its own. Nobody counts dead letters, of which there may be a gigabyte, nor carries out what is to be done with
+/// them.
 pub(crate) async fn copy(
     storage: &Storage,
     order: &BackfillOrder,
@@ -262,14 +263,53 @@ pub(crate) async fn copy(
     for name in storage.list("").await? {
         let skipped = (beside && name == QUOTA_FILE)
             || name.starts_with(tenant::FOLDERS)
-            || name.starts_with(proof::FOLDER);
+            || name.starts_with(proof::FOLDER)
+            || name.starts_with(letters::FOLDER)
+            || name == letters::order::LettersOrder::NAME;
         // A running trigger may take files away meanwhile.
-        if let Some(content) = storage.read(&name).await?
-            && !skipped
-        {
+        if !skipped && let Some(content) = storage.read(&name).await? {
             copy.write(&name, content).await?;
         }
     }
     order.save(&copy).await?;
     Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use collect::backfill::BackfillWork;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_is_counted_by_is_copied() {
+        let files = Storage::new(MemoryBackend::default());
+        for name in [
+            "context.json",
+            "dead-letters/0000000001.jsonl",
+            "dead-letters-order.json",
+            "known-rows/0000000000.keys",
+            "proof/2026-11-29.v1",
+            "quota.json",
+            "tenants/b/graph/context.json",
+        ] {
+            files.write(name, "{}").await.unwrap();
+        }
+        let now = DateTime::UNIX_EPOCH;
+        let range = Window::new(now, now + TimeDelta::hours(1)).unwrap();
+        let words = ("then".to_owned(), "now".to_owned());
+        let work = BackfillWork { again: false };
+        let order = BackfillOrder::new(Uuid::nil(), range, words, work);
+        for (beside, quota) in [(true, &[][..]), (false, &["quota.json"][..])] {
+            let copied = copy(&files, &order, beside).await.unwrap();
+            let mut expected = vec![
+                BackfillOrder::NAME,
+                "context.json",
+                "known-rows/0000000000.keys",
+            ];
+            expected.extend(quota);
+            assert_eq!(copied.list("").await.unwrap(), expected);
+        }
+    }
 }
