@@ -262,7 +262,7 @@ pub(super) async fn run<S: Source>(
             pretended: matches!(task, Task::Count { .. }),
         }),
         store: Arc::new(store),
-        checkpoints: ContextFile::new(state, whose.tokens, storage.clone()),
+        checkpoints: ContextFile::new(state, whose.tokens, storage.clone(), log.clone()),
         letters,
         excluded,
         privacy,

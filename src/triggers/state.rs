@@ -10,7 +10,7 @@ use collect::{
     timeline::{self, TIMELINE_FILE, Timeline},
 };
 use microsoft::TokenCache;
-use sekoia::{Peek, StateFile, Storage, StorageError};
+use sekoia::{Log, Peek, StateFile, Storage, StorageError};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -349,16 +349,23 @@ pub(super) struct ContextFile {
     /// Taken away when one of them has told.
     tokens: Vec<Arc<TokenCache>>,
     storage: Storage,
+    log: Log,
     /// Whether this process has kept no position before.
     is_first: bool,
 }
 
 impl ContextFile {
-    pub(super) fn new(state: StateFile, tokens: Vec<Arc<TokenCache>>, storage: Storage) -> Self {
+    pub(super) fn new(
+        state: StateFile,
+        tokens: Vec<Arc<TokenCache>>,
+        storage: Storage,
+        log: Log,
+    ) -> Self {
         Self {
             state,
             tokens,
             storage,
+            log,
             is_first: true,
         }
     }
@@ -377,7 +384,7 @@ impl CheckpointStore for ContextFile {
         let tenant_id = self.tokens.iter().find_map(|tokens| tokens.tenant());
         if let Some(tenant_id) = tenant_id
             // Else it is tried again the next time.
-            && tenant::learn(&self.storage, tenant_id).await.is_ok()
+            && tenant::learn(&self.storage, tenant_id, &self.log).await.is_ok()
         {
             self.tokens.clear();
         }
@@ -437,7 +444,8 @@ mod tests {
             let begun = clock.now();
             first_start::first_start(&storage, begun).await.unwrap();
             let state = StateFile::load(&storage, &clock, &log).await;
-            let mut file = ContextFile::new(state.unwrap(), Vec::new(), storage.clone());
+            let (state, files) = (state.unwrap(), storage.clone());
+            let mut file = ContextFile::new(state, Vec::new(), files, log.clone());
             assert!(left().await.unwrap().is_some());
             file.save(begun).await.unwrap();
             assert_eq!(left().await.unwrap(), None);

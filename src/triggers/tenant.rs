@@ -321,14 +321,28 @@ async fn note_use(storage: &Storage, folder: &str) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Keeps the tenant's GUID, which a token has told, with its state.
-pub(super) async fn learn(storage: &Storage, tenant_id: Uuid) -> Result<(), RunError> {
-    match read::<Binding>(storage, TENANT_FILE).await? {
-        Some(mut binding) if binding.tenant_id != Some(tenant_id) => {
+/// Keeps the tenant's GUID, which a token has told, with its state. One that another token has told before stays:
+/// the state is of that tenant.
+pub(super) async fn learn(storage: &Storage, tenant_id: Uuid, log: &Log) -> Result<(), RunError> {
+    let Some(mut binding) = read::<Binding>(storage, TENANT_FILE).await? else {
+        return Ok(());
+    };
+    match binding.tenant_id {
+        Some(before) if before != tenant_id => {
+            log.error(format!(
+                "The name {} means the tenant {tenant_id} now, as its token says, and the state is of the \
+                 tenant {before}: of the mail of this one, nothing is read that was received before the \
+                 saved position. Set tenant_id to {tenant_id}, or give it a data directory of its own, to \
+                 collect it from its beginning.",
+                binding.tenant
+            ));
+            Ok(())
+        }
+        Some(_) => Ok(()),
+        None => {
             binding.tenant_id = Some(tenant_id);
             write(storage, &binding).await
         }
-        _ => Ok(()),
     }
 }
 

@@ -208,15 +208,27 @@ fn beginning() -> First {
     }
 }
 
-async fn takes(storage: &Storage, subject: &Subject) -> (Storage, String) {
+/// A log, and what is said in it.
+fn listened() -> (Log, impl Fn() -> String) {
     let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let printed = std::sync::Arc::clone(&lines);
     let console = sekoia::Console::new(move |line| printed.lock().unwrap().push(line.to_owned()));
     let log = Log::new("x", base::Clock::system(), console);
+    (log, move || lines.lock().unwrap().join("\n"))
+}
+
+async fn takes(storage: &Storage, subject: &Subject) -> (Storage, String) {
+    let (log, said) = listened();
     let folder = take(storage, subject, beginning(), &log).await.unwrap();
-    let files = storage.inside(&folder);
-    let said = lines.lock().unwrap().join("\n");
-    (files, said)
+    (storage.inside(&folder), said())
+}
+
+/// A token tells the GUID of the tenant.
+async fn learns(files: &Storage, tenant_id: &str) -> String {
+    let (log, said) = listened();
+    let tenant_id = Uuid::parse_str(tenant_id).unwrap();
+    learn(files, tenant_id, &log).await.unwrap();
+    said()
 }
 
 #[tokio::test]
@@ -243,7 +255,7 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     assert_eq!(known["others"][0], format!("{ONE} (Microsoft Graph)"));
     let used = all.inside(&folder_in_use(&all).await.unwrap());
     assert_eq!(used.list("").await.unwrap(), FILES);
-    learn(&second, Uuid::parse_str(TWO).unwrap()).await.unwrap();
+    assert_eq!(learns(&second, TWO).await, "");
 
     let (again, said) = takes(&all, &graph(ONE)).await;
     assert!(!said.contains("The settings ask"), "{said}");
@@ -331,7 +343,7 @@ async fn the_same_mail_has_one_state_by_either_service() {
     let all = storage();
     let (first, _) = takes(&all, &reporting("a.example")).await;
     first.write("context.json", "of day 10").await.unwrap();
-    learn(&first, Uuid::parse_str(ONE).unwrap()).await.unwrap();
+    assert_eq!(learns(&first, ONE).await, "");
     for (subject, day) in [(graph(ONE), "of day 20"), (reporting(ONE), "of day 30")] {
         let before = all.read("context.json").await.unwrap().unwrap();
         assert_eq!(look(&all, &subject).await.unwrap(), "");
@@ -346,6 +358,25 @@ async fn the_same_mail_has_one_state_by_either_service() {
     let text = all.read("context.json").await.unwrap().unwrap();
     assert_eq!(text, "of day 30");
     assert_eq!(all.list("tenants/").await.unwrap(), [""; 0]);
+}
+
+/// A domain may be moved to another organization.
+#[tokio::test]
+async fn a_name_that_means_another_tenant_than_before_is_said() {
+    let all = storage();
+    takes(&all, &graph("a.example")).await;
+    for _ in 0..2 {
+        assert_eq!(learns(&all, ONE).await, "");
+    }
+    for _ in 0..2 {
+        let said = learns(&all, TWO).await;
+        assert!(said.contains("a.example means the tenant 2222"), "{said}");
+        assert!(said.contains("the state is of the tenant 1111"), "{said}");
+    }
+    // As the sentence says.
+    let folder = format!("tenants/{TWO}/graph");
+    assert_eq!(look(&all, &graph(TWO)).await.unwrap(), folder);
+    assert_eq!(look(&all, &graph(ONE)).await.unwrap(), "");
 }
 
 #[tokio::test]
@@ -380,7 +411,7 @@ async fn a_slip_of_the_pen_at_the_first_start_costs_nothing() {
         assert_eq!(look(&all, &graph(TWO)).await.unwrap(), folder, "{name}");
     }
     let all = begun().await;
-    learn(&all, Uuid::parse_str(ONE).unwrap()).await.unwrap();
+    assert_eq!(learns(&all, ONE).await, "");
     assert_ne!(look(&all, &graph(TWO)).await.unwrap(), "");
 }
 
