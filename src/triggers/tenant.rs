@@ -131,8 +131,11 @@ async fn bound(
     subject: Option<&Subject>,
 ) -> Result<(Vec<Bound>, String), StorageError> {
     let below = storage.list(FOLDERS).await?;
+    // A list shows nothing that lies behind a symbolic link.
+    let own = subject.map(Subject::folder).filter(|_| !below.is_empty());
     let mut folders: BTreeSet<&str> = below.iter().filter_map(|name| folder_of(name)).collect();
     folders.insert("");
+    folders.extend(own.as_deref());
     let mut all = Vec::new();
     for folder in folders {
         let files = storage.inside(folder);

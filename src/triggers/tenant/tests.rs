@@ -570,6 +570,25 @@ async fn a_state_of_which_nothing_tells_whose_it_is_may_be_anybody_s() {
     }
 }
 
+/// Somebody has moved it to another disk. It is not begun anew.
+#[tokio::test]
+async fn a_state_behind_a_symbolic_link_is_found() {
+    let (data, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let all = Storage::new(sekoia::LocalBackend::open(data.path()).unwrap());
+    takes(&all, &graph("a.example")).await;
+    collected(&all).await;
+    let (second, _) = takes(&all, &graph(TWO)).await;
+    let own = "{\"most_recent_date_requested\":\"2027-01-15T03:00:00Z\"}";
+    second.write("context.json", own).await.unwrap();
+    let (folder, moved) = (data.path().join(FOLDERS).join(TWO), disk.path().join("two"));
+    std::fs::rename(&folder, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &folder).unwrap();
+    takes(&all, &graph("a.example")).await;
+    let (again, said) = takes(&all, &graph(TWO)).await;
+    assert!(!said.contains("The settings ask"), "{said}");
+    assert_eq!(again.read("context.json").await.unwrap().unwrap(), own);
+}
+
 #[test]
 fn each_new_tenant_may_be_that_of_a_state_of_which_nothing_tells_whose_it_is() {
     let nobody_s = bound("", &graph(""), None);
