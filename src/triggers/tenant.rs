@@ -239,6 +239,29 @@ pub(super) async fn look(storage: &Storage, subject: &Subject) -> Result<String,
     })
 }
 
+/// How a first run of the subject would begin, for people, when that is with what another state has; none else.
+pub(super) async fn would_begin(
+    storage: &Storage,
+    subject: &Subject,
+) -> Result<Option<String>, StorageError> {
+    let (bound, in_use) = bound(storage, Some(subject)).await?;
+    let Place::New {
+        from: Some((taken, from)),
+        ..
+    } = place(&bound, &in_use, subject)
+    else {
+        return Ok(None);
+    };
+    let or_earlier = match taken {
+        Taken::Rows => ", or as far back as `start_time` says when that is earlier",
+        Taken::Position => "",
+    };
+    Ok(Some(format!(
+        "takes over what the state of {} remembers of delivered rows, and begins at its position{or_earlier}",
+        from.binding.told()
+    )))
+}
+
 /// The folder of the subject's state, which is bound to it and begun if need be. Where a first collection
 /// would begin, `first` tells.
 pub(super) async fn take(

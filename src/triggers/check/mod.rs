@@ -307,7 +307,11 @@ async fn find_position(
     match Found::in_storage(&storage).await {
         Err(error) => findings.skip(STATE, chain(&error)),
         Ok(found) => {
-            let begins = format!("begins {} ago", span(collection.start_time()));
+            let taken_over = tenant::would_begin(&context.storage, whose).await;
+            let begins = taken_over.ok().flatten().unwrap_or_else(|| {
+                let start_time = collection.start_time();
+                format!("begins {} ago", span(start_time))
+            });
             let (is_well, mut text, mut facts) = found.tell(context.clock.now(), &begins);
             let mut more = Map::new();
             let letters = collect::letters::stock(&storage).await;

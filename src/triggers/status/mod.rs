@@ -145,7 +145,11 @@ pub(crate) async fn status(
     let is_elsewhere = elsewhere.is_some();
     let works_elsewhere = is_elsewhere && probe.in_use;
     let probe = elsewhere.as_ref().unwrap_or(probe);
-    let position = position(storage, now).await;
+    let taken_over = match subject {
+        Some(subject) => tenant::would_begin(all, subject).await.ok().flatten(),
+        None => None,
+    };
+    let position = position(storage, taken_over.as_deref(), now).await;
     let later = Later::in_use(all, &folder).await.ok().flatten();
     let verdict = ProcessVerdict::of(probe, !position.bad && later.is_none());
     let doing = probe.process.as_ref().map(Doing::of);
@@ -256,10 +260,12 @@ async fn service(storage: &Storage) -> Option<Line> {
     Some(line("service", text, facts, false))
 }
 
-async fn position(storage: &Storage, now: DateTime<Utc>) -> Line {
+/// Where it stands; `begins` says how a run begins that takes over what another state has.
+async fn position(storage: &Storage, begins: Option<&str>, now: DateTime<Utc>) -> Line {
     match Found::in_storage(storage).await {
         Ok(found) => {
-            let (is_well, text, facts) = found.tell(now, "begins as far back as `start_time` says");
+            let begins = begins.unwrap_or("begins as far back as `start_time` says");
+            let (is_well, text, facts) = found.tell(now, begins);
             line("position", text, facts, !is_well)
         }
         Err(error) => line("position", chain(&error), json!({}), true),

@@ -285,6 +285,16 @@ async fn a_doubtful_tenant_takes_over_what_is_safe() {
         .await
         .unwrap();
 
+    // What a run would do is told before it.
+    let begins = would_begin(&all, &graph(ONE)).await.unwrap().unwrap();
+    assert!(
+        begins.contains("the state of a.example (Reporting") && begins.ends_with("at its position"),
+        "{begins}"
+    );
+    let begins = would_begin(&all, &reporting("b.example")).await.unwrap();
+    assert!(begins.unwrap().ends_with("when that is earlier"));
+    let own = would_begin(&all, &reporting("a.example")).await.unwrap();
+    assert_eq!(own, None);
     let (doubtful, said) = takes(&all, &graph(ONE)).await;
     assert!(
         said.contains("cannot be told") && said.contains("07:00:00"),
