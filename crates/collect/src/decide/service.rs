@@ -7,7 +7,8 @@
 //!   a few times in a row for any reader, single requests find out when the source is back: every
 //!   10 to 15 s a probe, which asks for as little as there is.
 //! - **Throttling**: the source has too much to do. All readers pause, for as long as it wishes and
-//!   longer each time, and nothing is tried out in between.
+//!   longer each time, and nothing is tried out in between. That one window is too much for it is found
+//!   out by asking for less, when it is time to ask.
 //! - **Refusal**: a person must act. All readers keep a slow pace.
 //! - **A page that cannot be read**: its reader pauses, and no other.
 //!
@@ -147,6 +148,8 @@ pub(crate) struct FailureVerdict {
     pub(crate) is_stubborn: bool,
     /// Whether it has failed again and again, be it that nothing else was asked for.
     pub(crate) is_lasting: bool,
+    /// Whether several requests in a row have failed, of any reader.
+    pub(crate) is_general: bool,
 }
 
 fn backoff((min, max): (Duration, Duration)) -> Backoff {
@@ -310,6 +313,7 @@ impl ServiceHealth {
             call: self.is_time_to_call(now),
             is_stubborn: stubborn,
             is_lasting,
+            is_general: self.failures > QUICK,
         }
     }
 

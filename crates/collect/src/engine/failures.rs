@@ -46,19 +46,25 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if too_wide {
             return self.relieve(read, &error.sentence).await;
         }
-        if read.link.is_none() && is_about_a_window(error.class) {
-            if read.lane != Lane::Live && self.schedule.has_rested(read.window) {
-                return self.rest(read, &error.sentence).await;
-            }
-            if verdict.is_stubborn {
-                // Others are answered: narrower ones may be, and what only a person mends must not hold up the others.
-                return match error.class.needs_a_person() && read.lane != Lane::Live {
-                    true => self.rest(read, &error.sentence).await,
-                    false => self.relieve(read, &error.sentence).await,
-                };
-            }
-            if verdict.is_lasting && read.lane == Lane::Live && error.class != ErrorClass::Outage {
-                return self.let_go_of_the_past(read).await;
+        if read.link.is_none() {
+            let is_live = read.lane == Lane::Live;
+            let has_rested = !is_live && self.schedule.has_rested(read.window);
+            match remedy(error.class, verdict, is_live, has_rested, read.reader) {
+                Remedy::Rest => return self.rest(read, &error.sentence).await,
+                Remedy::RestAndLess => {
+                    self.schedule.expect_less(read.lane, read.window);
+                    return self.rest(read, &error.sentence).await;
+                }
+                Remedy::Narrower => return self.relieve(read, &error.sentence).await,
+                Remedy::NewestAlone => {
+                    self.schedule.let_go_of_the_past(read.window);
+                    return self.given_back(read).await;
+                }
+                Remedy::Less if self.schedule.can_narrow(read.window) => {
+                    self.schedule.relieve(read.lane, read.window);
+                    return self.given_back(read).await;
+                }
+                Remedy::Less | Remedy::None => {}
             }
         }
         if is_link_given_up {
@@ -68,10 +74,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// The live edge fails again and again, and nothing else is asked for that would show whether it is the
-    /// source that fails, or this window. It goes on with its newest part, and is not held up by the past.
-    async fn let_go_of_the_past(&mut self, read: WindowRead<S, K>) -> Result<(), End> {
-        self.schedule.let_go_of_the_past(read.window);
+    /// A window is given back without a word: its reader goes on with as little of it as the schedule says.
+    async fn given_back(&mut self, read: WindowRead<S, K>) -> Result<(), End> {
         self.pending.abandon(read.id);
         self.service.begun(read.reader);
         self.send(read.draft).await
@@ -171,15 +175,154 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 }
 
-/// Whether a failure may be one of this window alone.
-fn is_about_a_window(class: ErrorClass) -> bool {
+/// What becomes of a window whose first page does not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    /// It is asked for again as it is.
+    None,
+    /// It rests.
+    Rest,
+    /// It rests, and others are narrower until one of them is answered.
+    RestAndLess,
+    /// It is asked for in narrower ones, which is said.
+    Narrower,
+    /// The live edge goes on with its newest part, and is not held up by the past.
+    NewestAlone,
+    /// The next request asks for less.
+    Less,
+}
+
+/// What follows from the failure of a window.
+///
+/// When others are answered between, again and again, it is the window that fails, also when the answer speaks
+/// of all requests: a source may ask for a pause, or refuse, whenever one window is too much for it. For one that
+/// has rested because of that, one more failure is enough. When nothing else is asked for that would show
+/// whether it is the source or the window, the live edge goes on with less. And when nothing is answered but
+/// with a wish for a pause, the first reader asks for less each time: else windows that are all too much would be
+/// asked for without end.
+fn remedy(
+    class: ErrorClass,
+    verdict: FailureVerdict,
+    is_live: bool,
+    has_rested: bool,
+    reader: usize,
+) -> Remedy {
+    if !may_be_the_window(class) {
+        return Remedy::None;
+    }
+    if has_rested {
+        return Remedy::Rest;
+    }
+    if verdict.is_stubborn {
+        return match class {
+            _ if is_live => Remedy::Narrower,
+            ErrorClass::Person | ErrorClass::Refused { .. } => Remedy::Rest,
+            ErrorClass::Throttled { .. } => Remedy::RestAndLess,
+            _ => Remedy::Narrower,
+        };
+    }
     match class {
-        ErrorClass::Outage | ErrorClass::Person | ErrorClass::Transient { after: None } => true,
-        ErrorClass::Transient { after: Some(_) }
-        | ErrorClass::Throttled { .. }
+        ErrorClass::Person | ErrorClass::Transient { .. } if is_live && verdict.is_lasting => {
+            Remedy::NewestAlone
+        }
+        ErrorClass::Throttled { .. } if reader == 0 && verdict.is_general => Remedy::Less,
+        _ => Remedy::None,
+    }
+}
+
+/// Whether a failure may be one of this window alone, and nothing else is done about it.
+fn may_be_the_window(class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::Outage
+        | ErrorClass::Person
         | ErrorClass::Refused { .. }
+        | ErrorClass::Throttled { .. }
+        | ErrorClass::Transient { after: None } => true,
+        ErrorClass::Transient { after: Some(_) }
         | ErrorClass::Unreadable
         | ErrorClass::Narrow
         | ErrorClass::OutOfReach { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERDICT: FailureVerdict = FailureVerdict {
+        pause: Duration::ZERO,
+        call: false,
+        is_stubborn: false,
+        is_lasting: false,
+        is_general: false,
+    };
+
+    const THROTTLED: ErrorClass = ErrorClass::Throttled {
+        after: Some(Duration::ZERO),
+    };
+
+    const REFUSED: ErrorClass = ErrorClass::Refused { heals: true };
+
+    const TRANSIENT: ErrorClass = ErrorClass::Transient { after: None };
+
+    #[test]
+    fn what_fails_while_others_are_answered_is_the_window_also_when_all_are_spoken_of() {
+        let stubborn = FailureVerdict {
+            is_stubborn: true,
+            ..VERDICT
+        };
+        for (class, of_the_past) in [
+            (ErrorClass::Outage, Remedy::Narrower),
+            (TRANSIENT, Remedy::Narrower),
+            (ErrorClass::Person, Remedy::Rest),
+            (REFUSED, Remedy::Rest),
+            (THROTTLED, Remedy::RestAndLess),
+        ] {
+            let told = |is_live, has_rested| remedy(class, stubborn, is_live, has_rested, 0);
+            assert_eq!(told(true, false), Remedy::Narrower, "{class:?}");
+            assert_eq!(told(false, false), of_the_past, "{class:?}");
+            let again = remedy(class, VERDICT, false, true, 1);
+            assert_eq!(again, Remedy::Rest, "{class:?}");
+            assert_eq!(
+                remedy(class, VERDICT, false, false, 1),
+                Remedy::None,
+                "{class:?}"
+            );
+        }
+        for class in [
+            ErrorClass::Unreadable,
+            ErrorClass::Narrow,
+            ErrorClass::OutOfReach { days: None },
+            ErrorClass::Transient {
+                after: Some(Duration::ZERO),
+            },
+        ] {
+            assert_eq!(remedy(class, stubborn, false, true, 0), Remedy::None);
+        }
+    }
+
+    #[test]
+    fn the_live_edge_and_the_first_reader_ask_for_less_when_nothing_is_answered() {
+        let lasting = FailureVerdict {
+            is_lasting: true,
+            ..VERDICT
+        };
+        let general = FailureVerdict {
+            is_general: true,
+            ..VERDICT
+        };
+        let live = |class, verdict| remedy(class, verdict, true, false, 0);
+        for class in [TRANSIENT, ErrorClass::Person] {
+            assert_eq!(live(class, lasting), Remedy::NewestAlone, "{class:?}");
+            assert_eq!(live(class, general), Remedy::None, "{class:?}");
+        }
+        for class in [ErrorClass::Outage, REFUSED, THROTTLED] {
+            assert_eq!(live(class, lasting), Remedy::None, "{class:?}");
+        }
+        for (class, expected) in [(THROTTLED, Remedy::Less), (REFUSED, Remedy::None)] {
+            assert_eq!(live(class, general), expected);
+            assert_eq!(remedy(class, general, false, false, 0), expected);
+            assert_eq!(remedy(class, general, false, false, 1), Remedy::None);
+        }
     }
 }

@@ -41,6 +41,13 @@ impl Schedule {
         self.tick = None;
     }
 
+    /// A window may be too much for the source, and is left alone for now: until one of its kind succeeds, the
+    /// others are half as wide.
+    pub fn expect_less(&mut self, lane: Lane, window: Window) {
+        let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
+        self.narrowing.of(lane).most = Some(half);
+    }
+
     /// The live edge fails with what is read by the way: it goes on with its newest part alone.
     pub fn let_go_of_the_past(&mut self, window: Window) {
         self.release(window);

@@ -54,6 +54,7 @@ fn windows_that_always_fail_keep_no_other_row_back() {
             (ErrorClass::Outage, &POISON[..]),
             (ErrorClass::Transient { after: None }, &POISON[..]),
             (ErrorClass::Narrow, &POISON[..]),
+            (ErrorClass::Throttled { after: None }, &POISON[..]),
             (ErrorClass::Unreadable, &MUCH_POISON[..]),
         ] {
             let (hours, asked) = delivered(class, poison).await;
@@ -215,4 +216,53 @@ fn a_window_that_always_fails_keeps_no_other_row_of_a_backfill_alone_back() {
         bench.lives(End::Stop, script).await;
         assert_eq!(bench.times(), [1]);
     });
+}
+
+/// Who refuses, or asks for a pause, speaks of all requests, and may mean this one.
+#[test]
+fn a_window_that_is_always_refused_keeps_no_other_row_back() {
+    on_virtual_time(async {
+        let bench = Bench::new(60);
+        let poison = bench.start + TimeDelta::minutes(30) + SECOND;
+        *bench.hook.lock().unwrap() = Some(Box::new(move |_, window, _| {
+            match window.contains(poison) {
+                true => Err(ErrorClass::Refused { heals: false }),
+                false => Ok(()),
+            }
+        }));
+        let rows = bench.rows.lock().unwrap().len();
+        let is_sent = async || bench.sent.lock().unwrap().len() == rows - 1;
+        let script = bench.until("all others are delivered", is_sent);
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.times(), [1]);
+    });
+}
+
+/// A service may ask for a pause whenever a window is too much for it, and be well otherwise.
+#[test]
+fn windows_that_are_too_wide_and_answered_with_a_wish_for_a_pause_are_read_in_narrower_ones() {
+    for is_alone in [false, true] {
+        on_virtual_time(async {
+            let bench = Bench::new(60);
+            bench.is_alone.store(is_alone, Ordering::Relaxed);
+            let class = ErrorClass::Throttled {
+                after: Some(Duration::from_secs(5)),
+            };
+            *bench.hook.lock().unwrap() = Some(Box::new(move |_, window, _| {
+                match window.span() > TimeDelta::minutes(30) {
+                    true => Err(class),
+                    false => Ok(()),
+                }
+            }));
+            if is_alone {
+                let order = backfill(&bench, 1, (0, 60 * (HOURS + 3)), false);
+                order.save(bench.disk.as_ref()).await.unwrap();
+            }
+            let rows = bench.rows.lock().unwrap().len();
+            let is_sent = async || bench.sent.lock().unwrap().len() == rows;
+            let script = bench.until("all are delivered", is_sent);
+            bench.lives(End::Stop, script).await;
+            assert_eq!(bench.times(), [1]);
+        });
+    }
 }
