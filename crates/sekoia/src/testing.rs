@@ -18,6 +18,7 @@ pub(crate) struct Fake {
     answer: Arc<Answer>,
     /// Each with the status of its answer.
     requests: Arc<Mutex<Vec<(Request, u16)>>>,
+    renewals: Arc<Mutex<usize>>,
 }
 
 impl Fake {
@@ -27,6 +28,7 @@ impl Fake {
         Self {
             answer: Arc::new(answer),
             requests: Arc::default(),
+            renewals: Arc::default(),
         }
     }
 
@@ -48,6 +50,11 @@ impl Fake {
     pub(crate) fn requests(&self) -> Vec<Request> {
         let requests = self.requests.lock().unwrap();
         requests.iter().map(|(one, _)| one.clone()).collect()
+    }
+
+    /// How often a new connection was wished for.
+    pub(crate) fn renewals(&self) -> usize {
+        *self.renewals.lock().unwrap()
     }
 
     /// The bodies of the requests that were answered with a success, as JSON.
@@ -100,5 +107,9 @@ impl HttpService for Fake {
             }
             Ok(response.body(Bytes::from(body)).unwrap())
         })
+    }
+
+    fn renew(&self, _: &http::Uri) {
+        *self.renewals.lock().unwrap() += 1;
     }
 }

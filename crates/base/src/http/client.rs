@@ -218,19 +218,19 @@ impl HttpService for ReqwestService {
 }
 
 /// Whether another connection may lead to a machine that does better: Graph asks for one after a 503
-/// (its best practices), a 421 says that the server does not answer for the name on this one, a 502 or
-/// 504 that what stands at its end does not reach the service, a 500 that it fails itself, and an answer that
-/// breaks off that something on the way is ill.
+/// (its best practices), a 421 says that the server does not answer for the name on this one, a 408 that what
+/// was sent did not arrive on it, any 5xx that what stands at its end fails or does not reach the service, and
+/// an answer that breaks off that something on the way is ill.
 fn is_ill(result: &Result<Response, HttpError>) -> bool {
     match result {
-        Ok(answer) => matches!(
-            answer.status(),
-            StatusCode::MISDIRECTED_REQUEST
-                | StatusCode::INTERNAL_SERVER_ERROR
-                | StatusCode::BAD_GATEWAY
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::GATEWAY_TIMEOUT
-        ),
+        Ok(answer) => {
+            let status = answer.status();
+            let is_of_the_connection = matches!(
+                status,
+                StatusCode::MISDIRECTED_REQUEST | StatusCode::REQUEST_TIMEOUT
+            );
+            is_of_the_connection || status.is_server_error()
+        }
         Err(error) => matches!(
             error.kind,
             HttpErrorKind::Interrupted | HttpErrorKind::Decode | HttpErrorKind::Timeout

@@ -117,6 +117,16 @@ async fn after_an_answer_of_an_ill_connection_the_next_try_is_on_a_new_one() {
             Some(500),
             true,
         ),
+        (
+            b"HTTP/1.1 520 Unknown Error\r\nContent-Length: 0\r\n\r\n",
+            Some(520),
+            true,
+        ),
+        (
+            b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",
+            Some(408),
+            true,
+        ),
         // Another connection makes it no better.
         (
             b"HTTP/1.1 429 Busy\r\nContent-Length: 0\r\n\r\n",

@@ -29,6 +29,19 @@ pub(super) enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Whether the next request is better made over a new connection: behind one name stand many machines, and an
+    /// ill one answers as it does for as long as it is asked over the same. Who has too many requests is not to
+    /// get new connections besides.
+    pub(super) fn may_be_of_an_ill_machine(&self) -> bool {
+        match self {
+            Self::Told(_) | Self::Short { .. } => false,
+            Self::Uncertain(_) => true,
+            Self::Failed { cause, .. } => *cause != Cause::Busy,
+        }
+    }
+}
+
 /// What may be the reason that no event of a request is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {

@@ -294,7 +294,11 @@ impl Intake {
         let status = answer.status();
         metrics.request(status.as_str());
         let host = url.host().unwrap_or_default();
-        Ok(match judge(host, &answer, parcel.len(), &parcel.body) {
+        let verdict = judge(host, &answer, parcel.len(), &parcel.body);
+        if verdict.may_be_of_an_ill_machine() {
+            around.http.renew(url);
+        }
+        Ok(match verdict {
             Verdict::Told(fates) => {
                 lock(&self.0.sizes).accepted(parcel.body.len());
                 if fates.accepted(parcel.len()) > 0 {

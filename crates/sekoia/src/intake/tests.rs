@@ -161,6 +161,33 @@ fn events(request: &Request) -> Vec<String> {
     serde_json::from_value(body["jsons"].clone()).unwrap()
 }
 
+#[tokio::test(start_paused = true)]
+async fn after_an_answer_that_accepts_nothing_the_next_try_is_on_a_new_connection() {
+    for (status, body, renewals) in [
+        (200, "{}", 1),
+        (202, r#"{"event_ids":["a"#, 1),
+        (404, "", 1),
+        (503, "", 1),
+        (429, "", 0),
+    ] {
+        let is_first = Mutex::new(true);
+        let fake =
+            Fake::answering(
+                move |request| match std::mem::take(&mut *is_first.lock().unwrap()) {
+                    true => (status, body.to_owned()),
+                    false => accepted(request),
+                },
+            );
+        let bench = bench(&fake);
+        let receipt = bench.intake.push(bench.batch(1)).await.unwrap();
+        assert_eq!(
+            (receipt.accepted, fake.renewals()),
+            (1, renewals),
+            "{status}"
+        );
+    }
+}
+
 #[test]
 fn addresses_are_joined_with_one_slash() {
     for (base, expected) in [
