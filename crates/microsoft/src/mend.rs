@@ -18,7 +18,7 @@
 
 mod text;
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,6 +45,11 @@ const LAST_BRACKETS: usize = 4;
 
 /// Bytes are looked at so many times at most in search of the next row.
 const EFFORT: usize = 8;
+
+/// What is forgiven takes up to six times its room. A page grows by an eighth of itself at most, and by this:
+/// real ones by far less.
+const GROWTH: usize = 8;
+const SLACK: usize = 1 << 20;
 
 /// How far beyond its window a service looks.
 const MARGIN: TimeDelta = TimeDelta::seconds(2);
@@ -76,6 +81,7 @@ pub(super) fn mend(
         window,
         keyer,
         effort: body.len().saturating_mul(EFFORT),
+        growth: body.len() / GROWTH + SLACK,
         found: Vec::new(),
     };
     list.read(start + 1)?;
@@ -124,6 +130,8 @@ struct List<'a> {
     window: Window,
     keyer: &'a RowKeyer,
     effort: usize,
+    /// So many bytes more than they have may rows still take.
+    growth: usize,
     found: Vec<Found>,
 }
 
@@ -155,7 +163,7 @@ impl Found {
 
     fn may_be_a_part(&self) -> bool {
         match self {
-            Self::Row(row) => row.key.is_some(),
+            Self::Row(row) => row.mended.is_some(),
             Self::Broken { is_scalar, .. } => !is_scalar,
         }
     }
@@ -166,9 +174,8 @@ struct Row {
     start: usize,
     /// The place after it.
     end: usize,
-    text: String,
-    /// When it had to be mended.
-    key: Option<RowKey>,
+    /// When it had to be mended: how it reads then, and its key.
+    mended: Option<(String, RowKey)>,
     received: Option<DateTime<Utc>>,
 }
 
@@ -235,7 +242,7 @@ impl List<'_> {
                 Some(b'{') if at > start => {
                     if let Some(comma) = comma
                         && let Some(row) = self.row(at)
-                        && row.key.is_none()
+                        && row.mended.is_none()
                         && self.is_followed(row.end)
                     {
                         return comma;
@@ -284,8 +291,8 @@ impl List<'_> {
         self.effort -= passed;
         let bytes = rest.get(..length?)?;
         let (text, is_mended) = match str::from_utf8(bytes) {
-            Ok(text) if !has_raw_controls(bytes) => (text.to_owned(), false),
-            _ => (forgive(bytes), true),
+            Ok(text) if !has_raw_controls(bytes) => (Cow::Borrowed(text), false),
+            _ => (Cow::Owned(forgive(bytes)), true),
         };
         let names = names(&text)?;
         if !is_row(&names, is_mended) {
@@ -301,12 +308,20 @@ impl List<'_> {
         if is_mended && !is_asked_for {
             return None;
         }
-        let key = is_mended.then(|| self.keyer.opaque(&unchanging(bytes), 0));
+        let mended = match text {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => {
+                // What would take more is left as it is.
+                self.growth = self
+                    .growth
+                    .checked_sub(text.len().saturating_sub(bytes.len()))?;
+                Some((text, self.keyer.opaque(&unchanging(bytes), 0)))
+            }
+        };
         Some(Row {
             start,
             end: start + bytes.len(),
-            text,
-            key,
+            mended,
             received,
         })
     }
@@ -327,8 +342,13 @@ impl List<'_> {
                     if rows > 0 {
                         text.push(b',');
                     }
-                    text.extend_from_slice(row.text.as_bytes());
-                    keys.extend(row.key.map(|key| (rows, key)));
+                    match &row.mended {
+                        None => text.extend_from_slice(self.body.get(row.start..row.end)?),
+                        Some((mended, key)) => {
+                            text.extend_from_slice(mended.as_bytes());
+                            keys.push((rows, *key));
+                        }
+                    }
                     rows += 1;
                     newer = row.received;
                 }

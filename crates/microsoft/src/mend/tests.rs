@@ -299,6 +299,25 @@ fn rows_that_are_cut_off_cost_only_themselves() {
     }
 }
 
+/// Each raw control character takes six bytes when it is escaped.
+#[test]
+fn a_page_grows_by_little() {
+    let swells = |kilobytes: usize| vec![b'\n'; kilobytes << 10];
+    let (rows, mended, broken) = read(&page(&[
+        row("1", &swells(100)),
+        row("2", b"between"),
+        row("3", &swells(150)),
+        row("4", b"behind"),
+    ]));
+    assert_eq!(ids(&rows), ["1", "2", "4"]);
+    assert_eq!((mended.len(), broken.len()), (1, 1));
+    // It is the same when there is room for it.
+    let (_, mended, _) = read(&page(&[row("3", &swells(150))]));
+    assert_eq!(mended, [broken[0].key]);
+    let (rows, mended, broken) = read(&page(&[row("1", b"before"), row("2", &swells(300))]));
+    assert_eq!((rows.len(), mended.len(), broken.len()), (1, 0, 1));
+}
+
 #[test]
 fn hostile_answers_end_the_search() {
     for item in [&b",{\"a\":\""[..], b",{", b"\",{\"", b",{\"id\":{"] {
