@@ -20,7 +20,9 @@ use crate::{
 /// itself: what another one holds, or lacks, takes nothing from it.
 #[derive(Debug, Default)]
 struct Body {
+    /// What it names itself; also where that stands in an object, as services write their errors.
     error: String,
+    is_object: bool,
     error_description: String,
     /// The code of Microsoft Entra, from its list or else from the description.
     code: Option<u64>,
@@ -36,12 +38,16 @@ impl Body {
             text.unwrap_or_default().to_owned()
         };
         let error_description = text("error_description");
+        let object = json.get("error").filter(|error| error.is_object());
+        let inside = |name: &str| object?.get(name)?.as_str();
         Self {
             code: json
                 .get("error_codes")
                 .and_then(listed)
-                .or_else(|| named(&error_description)),
-            error: text("error"),
+                .or_else(|| named(&error_description))
+                .or_else(|| named(inside("message")?)),
+            error: inside("code").map_or_else(|| text("error"), str::to_owned),
+            is_object: object.is_some(),
             error_description,
             trace_id: text("trace_id"),
             correlation_id: text("correlation_id"),
@@ -86,9 +92,8 @@ fn named(text: &str) -> Option<u64> {
 
 /// Whether an answer that claims success is a refusal all the same: it has an error and no token.
 pub(super) fn is_refusal(answer: &Response) -> bool {
-    let json: Option<Value> = serde_json::from_slice(without_mark(answer.body())).ok();
-    let has_error = json.is_some_and(|json| json.get("error").is_some_and(Value::is_object));
-    has_error || !Body::read(answer.body()).is_empty()
+    let body = Body::read(answer.body());
+    body.is_object || !body.is_empty()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +173,7 @@ pub(super) fn refusal(
 
 /// Trace id, correlation id and words of the answer, as the end of a sentence.
 fn details(body: &Body, answer: &Response, secrets: &[&str]) -> String {
-    if body.error.is_empty() && body.said().trim().is_empty() {
+    if body.said().trim().is_empty() && (body.is_object || body.error.is_empty()) {
         return Complaint::read(answer.body(), secrets).quoted();
     }
     let said = match body.said().trim() {

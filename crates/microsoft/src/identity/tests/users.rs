@@ -131,6 +131,29 @@ async fn every_refusal_of_an_account_has_its_sentence() {
     }
 }
 
+/// Gateways and services write errors as objects.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_an_object_is_the_one_that_it_is() {
+    for (status, message, part, is_held) in [
+        (400, "AADSTS50126: No.", "`account_password`", true),
+        (200, "AADSTS50053: No.", "is locked", true),
+        (401, "No.", "is not accepted", true),
+        (400, "AADSTS65001: No.", "delegated permission", false),
+    ] {
+        let fake = Fake::default();
+        fake.answer(
+            status,
+            format!(r#"{{"error":{{"code":"invalid_grant","message":"{message}"}}}}"#),
+        );
+        let (identity, guard) = user(None);
+        let error = cache(&fake, identity).token().await.unwrap_err();
+        let said = format!("(the answer says: invalid_grant: {message})");
+        let told = (error.class(), error.to_string());
+        says(&told, ErrorClass::Person, &[part, &said]);
+        assert_eq!(!guard.refused().is_empty(), is_held, "{message}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_password_is_not_tried_at_every_use() {
     let fake = Fake::default();
