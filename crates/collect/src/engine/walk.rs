@@ -1,8 +1,8 @@
 //! Walks along links that lead nowhere, and pages that are not readable as a whole.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use rows::{Damage, Page};
+use rows::{Damage, Page, RowKey};
 use tokio::time::Instant;
 
 use crate::{
@@ -183,7 +183,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let stands_elsewhere =
             is_broken && damage.is_some() && self.parking.stands_elsewhere(traces, read.window);
         let doubt = read.doubt.get_or_insert_with(|| Doubt::new(whole_pages));
+        if let Some(damage) = &damage {
+            doubt.mended(&damage.mended);
+        }
         let judgement = doubt.judge(traces, whole_pages, stands_elsewhere);
+        let mended = damage.iter().flat_map(|damage| &damage.mended).copied();
+        let unsteady: HashSet<RowKey> = mended
+            .filter(|key| doubt.is_unsteady(*key) && !self.known.knows(*key))
+            .collect();
         let can_narrow = self.schedule.can_narrow(read.window);
         let is_suspect = is_broken && can_narrow && self.schedule.is_suspect(read.window);
         let (is_proven, others_are_whole) = match judgement {
@@ -197,7 +204,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 others_are_whole,
             } => (is_proven, others_are_whole),
         };
-        if !is_broken && let Some((damage, page)) = damage.as_ref().zip(page.take()) {
+        let is_certain = !is_broken && unsteady.is_empty();
+        if is_certain && let Some((damage, page)) = damage.as_ref().zip(page.take()) {
             self.tell(Event::Mended {
                 window: read.window,
                 rows: damage.mended.len(),
@@ -209,7 +217,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let stands_elsewhere = stands_elsewhere && is_proven && !others_are_whole;
         let is_found = !can_narrow || stands_elsewhere;
         if !is_found && self.parking.may_cut(others_are_whole) {
-            return self.suspect(read, page, sentence).await;
+            let certain = match unsteady.is_empty() {
+                true => page,
+                false => page.map(|page| page.only(|row| !unsteady.contains(&row.key))),
+            };
+            return self.suspect(read, certain, sentence).await;
         }
         if is_found
             && is_proven

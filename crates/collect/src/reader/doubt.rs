@@ -1,13 +1,14 @@
 //! When an answer that is not readable as a whole is believed: a pure state machine.
 
 use std::{
+    collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     time::Duration,
 };
 
 use base::retry::drawn;
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
-use rows::{Damage, Window};
+use rows::{Damage, RowKey, Window};
 
 /// The same page is asked for again after each of these pauses, over two minutes: mostly it comes
 /// whole then.
@@ -16,6 +17,9 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(35),
     Duration::from_secs(80),
 ];
+
+/// A row that had to be mended is believed when it was the same in so many answers in a row.
+const STEADY: u32 = 3;
 
 /// What is known of a page that came damaged.
 #[derive(Debug)]
@@ -28,6 +32,9 @@ pub(crate) struct Doubt {
     traces: u64,
     /// Whether that was the same in all of them.
     is_steady: bool,
+    /// The rows that had to be mended in the last answer that could be read, and in how many in a row each was
+    /// the same.
+    mended: HashMap<RowKey, u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +59,21 @@ impl Doubt {
             answers: 0,
             traces: 0,
             is_steady: true,
+            mended: HashMap::new(),
         }
+    }
+
+    /// These rows had to be mended in one more answer.
+    pub(crate) fn mended(&mut self, keys: &[RowKey]) {
+        let before = std::mem::take(&mut self.mended);
+        let count = |key: &RowKey| before.get(key).map_or(1, |count| count.saturating_add(1));
+        self.mended = keys.iter().map(|key| (*key, count(key))).collect();
+    }
+
+    /// Whether a row that had to be mended may be another one in the next answer. It is known by its bytes alone:
+    /// who delivers it may deliver it again each time.
+    pub(crate) fn is_unsteady(&self, key: RowKey) -> bool {
+        self.mended.get(&key).is_none_or(|count| *count < STEADY)
     }
 
     /// One more answer was damaged, of which `traces` tells what; so many whole pages have come.
@@ -163,5 +184,20 @@ mod tests {
         assert_eq!(judge(&changing).1, Some((false, true)));
         assert_eq!(judge_beside(&same, true).1, Some((true, false)));
         assert_eq!(judge_beside(&changing, true).1, Some((false, true)));
+    }
+
+    #[test]
+    fn a_row_that_was_mended_is_steady_when_three_answers_in_a_row_have_it() {
+        let mut doubt = Doubt::new(0);
+        let [steady, other] = [1, 2].map(|byte| RowKey::from_bytes([byte; 12]));
+        let mut are_unsteady = |keys: &[RowKey]| {
+            doubt.mended(keys);
+            [steady, other].map(|key| doubt.is_unsteady(key))
+        };
+        assert_eq!(are_unsteady(&[steady]), [true, true]);
+        assert_eq!(are_unsteady(&[steady, other]), [true, true]);
+        assert_eq!(are_unsteady(&[steady, other]), [false, true]);
+        assert_eq!(are_unsteady(&[other]), [true, false]);
+        assert_eq!(are_unsteady(&[steady, other]), [true, false], "begun anew");
     }
 }

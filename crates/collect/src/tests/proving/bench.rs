@@ -60,6 +60,8 @@ pub(super) struct Bench {
     pub(super) standstills: AtomicUsize,
     /// When something was received that cannot be read as a row.
     pub(super) broken: Mutex<Option<DateTime<Utc>>>,
+    /// A row that has to be mended, and in how many ways it has been shown; none when it is the same each time.
+    pub(super) mended: Mutex<Option<(usize, Option<usize>)>>,
     /// Whether pages have no links to the next ones.
     pub(super) hides_links: AtomicBool,
     /// Whether the same item that is no row stands on each page.
@@ -139,6 +141,7 @@ impl Bench {
             most_held: AtomicUsize::default(),
             standstills: AtomicUsize::default(),
             broken: Mutex::default(),
+            mended: Mutex::default(),
             hides_links: AtomicBool::default(),
             is_damaged: AtomicBool::default(),
             is_silent: AtomicBool::default(),
@@ -449,6 +452,8 @@ impl Source for Benched {
         let mail = u32::from(bench.is_mass.load(Ordering::Relaxed));
         let mut all = Vec::new();
         let mut spans = Vec::new();
+        let mut mended = Vec::new();
+        let mut to_mend = bench.mended.lock().unwrap();
         for (n, (received, has_changed)) in rows.into_iter().skip(from).take(size) {
             let event = if has_changed { n + CHANGED } else { n };
             let start = all.len();
@@ -456,7 +461,13 @@ impl Source for Benched {
                 true => event.to_string().into_bytes(),
                 false => text(event).into_bytes(),
             });
-            let span = RowSpan::new(start..all.len(), key(keyer, event), Some(received));
+            let mut key = key(keyer, event);
+            if let Some((_, ways)) = to_mend.as_mut().filter(|(row, _)| *row == n) {
+                *ways = ways.map(|ways| ways + 1);
+                key = keyer.opaque(&ways.unwrap_or(0).to_le_bytes(), 0);
+                mended.push(key);
+            }
+            let span = RowSpan::new(start..all.len(), key, Some(received));
             spans.push(span.unwrap().of_mail(mail));
         }
         let is_damaged = bench.is_damaged.load(Ordering::Relaxed);
@@ -470,13 +481,14 @@ impl Source for Benched {
             newer: None,
             older: None,
         });
+        let is_damaged = is_damaged || is_broken || !mended.is_empty();
         let damage = Damage {
             sentence: "one of its rows is not a JSON object".to_owned(),
-            mended: Vec::new(),
+            mended,
             broken: items.collect(),
         };
         let page = Page::of(all, spans, next).unwrap();
-        Ok(page.damaged((is_damaged || is_broken).then_some(damage)))
+        Ok(page.damaged(is_damaged.then_some(damage)))
     }
 
     fn time(&self, local: DateTime<Utc>) -> SourceTime {

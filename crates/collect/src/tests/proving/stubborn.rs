@@ -266,3 +266,28 @@ fn windows_that_are_too_wide_and_answered_with_a_wish_for_a_pause_are_read_in_na
         });
     }
 }
+
+/// A row that had to be mended is known by its bytes: one whose bytes are others in each answer would be a new one
+/// in each.
+#[test]
+fn a_row_that_is_damaged_in_another_way_each_time_is_not_delivered_each_time() {
+    on_virtual_time(async {
+        for ways in [None, Some(0)] {
+            let bench = Bench::new(60);
+            *bench.mended.lock().unwrap() = Some((75, ways));
+            let expected = bench.rows.lock().unwrap().len() - usize::from(ways.is_some());
+            let is_sent = async || bench.sent.lock().unwrap().len() == expected;
+            let script = async {
+                bench
+                    .until("all that is certain is delivered", is_sent)
+                    .await;
+                // They are read again meanwhile.
+                tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+            };
+            bench.lives(End::Stop, script).await;
+            assert_eq!(bench.times(), [1], "{ways:?}");
+            let is_delivered = bench.sent.lock().unwrap().contains_key(&75);
+            assert_eq!(is_delivered, ways.is_none());
+        }
+    });
+}
