@@ -222,7 +222,9 @@ fn remedy(
         };
     }
     match class {
-        ErrorClass::Person | ErrorClass::Transient { .. } if is_live && verdict.is_lasting => {
+        ErrorClass::Person | ErrorClass::Transient { after: None }
+            if is_live && verdict.is_lasting =>
+        {
             Remedy::NewestAlone
         }
         ErrorClass::Throttled { .. } if reader == 0 && verdict.is_general => Remedy::Less,
@@ -237,11 +239,8 @@ fn may_be_the_window(class: ErrorClass) -> bool {
         | ErrorClass::Person
         | ErrorClass::Refused { .. }
         | ErrorClass::Throttled { .. }
-        | ErrorClass::Transient { after: None } => true,
-        ErrorClass::Transient { after: Some(_) }
-        | ErrorClass::Unreadable
-        | ErrorClass::Narrow
-        | ErrorClass::OutOfReach { .. } => false,
+        | ErrorClass::Transient { .. } => true,
+        ErrorClass::Unreadable | ErrorClass::Narrow | ErrorClass::OutOfReach { .. } => false,
     }
 }
 
@@ -265,6 +264,10 @@ mod tests {
 
     const TRANSIENT: ErrorClass = ErrorClass::Transient { after: None };
 
+    const PAUSING: ErrorClass = ErrorClass::Transient {
+        after: Some(Duration::ZERO),
+    };
+
     #[test]
     fn what_fails_while_others_are_answered_is_the_window_also_when_all_are_spoken_of() {
         let stubborn = FailureVerdict {
@@ -274,6 +277,7 @@ mod tests {
         for (class, of_the_past) in [
             (ErrorClass::Outage, Remedy::Narrower),
             (TRANSIENT, Remedy::Narrower),
+            (PAUSING, Remedy::Narrower),
             (ErrorClass::Person, Remedy::Rest),
             (REFUSED, Remedy::Rest),
             (THROTTLED, Remedy::RestAndLess),
@@ -293,9 +297,6 @@ mod tests {
             ErrorClass::Unreadable,
             ErrorClass::Narrow,
             ErrorClass::OutOfReach { days: None },
-            ErrorClass::Transient {
-                after: Some(Duration::ZERO),
-            },
         ] {
             assert_eq!(remedy(class, stubborn, false, true, 0), Remedy::None);
         }
@@ -316,7 +317,7 @@ mod tests {
             assert_eq!(live(class, lasting), Remedy::NewestAlone, "{class:?}");
             assert_eq!(live(class, general), Remedy::None, "{class:?}");
         }
-        for class in [ErrorClass::Outage, REFUSED, THROTTLED] {
+        for class in [ErrorClass::Outage, PAUSING, REFUSED, THROTTLED] {
             assert_eq!(live(class, lasting), Remedy::None, "{class:?}");
         }
         for (class, expected) in [(THROTTLED, Remedy::Less), (REFUSED, Remedy::None)] {
