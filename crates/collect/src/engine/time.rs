@@ -253,8 +253,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         self.send_rest(&mut read).await?;
         if read.link.is_some() {
-            // Its first page was in reach: it is asked for anew.
-            read.begin_anew();
+            // Its first page was in reach: it is the link that fails, and it may do so for ever.
             return self.failed(read, error).await;
         }
         self.pending.abandon(read.id);

@@ -291,3 +291,21 @@ fn a_row_that_is_damaged_in_another_way_each_time_is_not_delivered_each_time() {
         }
     });
 }
+
+/// The first page is answered each time, so that the window is in reach.
+#[test]
+fn links_that_are_refused_as_too_old_keep_no_row_back() {
+    on_virtual_time(async {
+        let bench = Bench::new(60);
+        *bench.page.lock().unwrap() = 20;
+        *bench.hook.lock().unwrap() = Some(Box::new(|_, _, has_link| match has_link {
+            true => Err(ErrorClass::OutOfReach { days: None }),
+            false => Ok(()),
+        }));
+        let rows = bench.rows.lock().unwrap().len();
+        let is_sent = async || bench.sent.lock().unwrap().len() == rows;
+        let script = bench.until("all are delivered", is_sent);
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.times(), [1]);
+    });
+}
