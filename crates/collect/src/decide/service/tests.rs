@@ -407,7 +407,7 @@ fn a_page_is_lasting_at_its_third_failure_and_stubborn_at_its_third_beside_answe
 #[test]
 fn failures_are_general_when_several_in_a_row_are_of_any_reader() {
     let mut world = World::healthy();
-    let mut is_general = |world: &mut World, reader| {
+    let is_general = |world: &mut World, reader| {
         let verdict = world.service.failed(reader, throttled(0), world.now);
         verdict.is_general
     };
