@@ -77,10 +77,12 @@ fn listed(codes: &Value) -> Option<u64> {
     let codes = codes
         .as_array()
         .map_or(std::slice::from_ref(codes), Vec::as_slice);
-    codes.iter().find_map(|code| match code {
+    let mut listed = codes.iter().filter_map(|code| match code {
         Value::String(text) => named(text).or_else(|| text.trim().parse().ok()),
         code => code.as_u64(),
-    })
+    });
+    // Which is none.
+    listed.find(|code| *code > 0)
 }
 
 /// The code in a text like `AADSTS7000215: Invalid client secret`.

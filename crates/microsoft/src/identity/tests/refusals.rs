@@ -94,6 +94,7 @@ async fn odd_parts_take_nothing_from_the_others() {
         r#""error_codes":["7000222"],"trace_id":7,"correlation_id":"c-1""#,
         r#""error_codes":["AADSTS7000222"],"trace_id":{},"correlation_id":"c-1""#,
         r#""error_codes":[null,"what",7000222],"correlation_id":"c-1""#,
+        r#""error_codes":[0,"0"],"correlation_id":"c-1""#,
         r#""error_codes":7000222,"trace_id":[],"correlation_id":"c-1""#,
         r#""error_codes":{},"timestamp":null,"correlation_id":"c-1""#,
     ] {
