@@ -1086,6 +1086,26 @@ fn a_backlog_that_fails_is_read_in_narrow_windows_that_grow_again() {
 }
 
 #[test]
+fn beside_a_window_that_is_too_much_others_are_half_as_wide_until_one_is_read() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(100_000);
+    schedule.live(now).unwrap();
+    let (lane, first) = schedule.beside(now, Instant::now()).unwrap();
+    assert_eq!(first.span(), TimeDelta::hours(1));
+    schedule.expect_less(lane, first);
+    assert!(schedule.rest(first, Instant::now() + Duration::from_secs(600)));
+    let mut spans = Vec::new();
+    for _ in 0..2 {
+        let (lane, next) = schedule.beside(now, Instant::now()).unwrap();
+        assert!(next.start() >= first.end(), "that one rests: {next}");
+        spans.push(next.span().num_minutes());
+        schedule.learn(lane, next, 1);
+        complete(&mut schedule, next, now, 1, now);
+    }
+    assert_eq!(spans, [30, 60]);
+}
+
+#[test]
 fn never_read_goes_before_read_again() {
     let (mut schedule, now) = settled();
     schedule.coverage.want(window(-3600, 0));
