@@ -81,11 +81,16 @@ pub(super) fn mend(
         window,
         keyer,
         effort: body.len().saturating_mul(EFFORT),
-        growth: body.len() / GROWTH + SLACK,
+        growth: most_growth(body),
         found: Vec::new(),
     };
     list.read(start + 1)?;
     list.mended(head)
+}
+
+/// By how many bytes a page may grow.
+fn most_growth(body: &[u8]) -> usize {
+    body.len() / GROWTH + SLACK
 }
 
 /// The place of the bracket that opens the list of rows.
@@ -329,7 +334,8 @@ impl List<'_> {
     /// The page, in which everything stands after `head`.
     fn mended(&self, head: &[u8]) -> Option<Mended> {
         let tail = self.body.get(self.end..)?;
-        let mut text = Vec::with_capacity(self.body.len());
+        let grown = most_growth(self.body).saturating_sub(self.growth);
+        let mut text = Vec::with_capacity(self.body.len() + grown);
         text.extend_from_slice(head);
         let mut keys = Vec::new();
         let mut broken: Vec<Broken> = Vec::new();
