@@ -27,6 +27,9 @@ use crate::ErrorClass;
 /// back.
 const QUICK: u32 = 3;
 
+/// As many failures in a row, of all readers, are no passing throttling any more: a quarter of an hour of it.
+const MANY: u32 = 24;
+
 /// Pauses of a reader whose request failed, before that.
 const QUICK_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
 
@@ -148,8 +151,9 @@ pub(crate) struct FailureVerdict {
     pub(crate) is_stubborn: bool,
     /// Whether it has failed again and again, be it that nothing else was asked for.
     pub(crate) is_lasting: bool,
-    /// Whether several requests in a row have failed, of any reader.
+    /// Whether several requests in a row have failed, of any reader, and whether many have.
     pub(crate) is_general: bool,
+    pub(crate) is_long: bool,
 }
 
 fn backoff((min, max): (Duration, Duration)) -> Backoff {
@@ -314,6 +318,7 @@ impl ServiceHealth {
             is_stubborn: stubborn,
             is_lasting,
             is_general: self.failures > QUICK,
+            is_long: self.failures >= MANY,
         }
     }
 

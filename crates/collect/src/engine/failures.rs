@@ -198,7 +198,7 @@ enum Remedy {
 /// of all requests: a source may ask for a pause, or refuse, whenever one window is too much for it. For one that
 /// has rested because of that, one more failure is enough. When nothing else is asked for that would show
 /// whether it is the source or the window, the live edge goes on with less. And when nothing is answered but
-/// with a wish for a pause, the first reader asks for less each time: else windows that are all too much would be
+/// with a wish for a pause, the first reader asks for less, too: else windows that are all too much would be
 /// asked for without end.
 fn remedy(
     class: ErrorClass,
@@ -227,7 +227,13 @@ fn remedy(
         {
             Remedy::NewestAlone
         }
-        ErrorClass::Throttled { .. } if reader == 0 && verdict.is_general => Remedy::Less,
+        // Halves of the live edge are for later, and later is long when the quota is what there is too little of.
+        ErrorClass::Throttled { .. } if reader == 0 && verdict.is_general => {
+            match is_live && !verdict.is_long {
+                true => Remedy::NewestAlone,
+                false => Remedy::Less,
+            }
+        }
         _ => Remedy::None,
     }
 }
@@ -254,6 +260,7 @@ mod tests {
         is_stubborn: false,
         is_lasting: false,
         is_general: false,
+        is_long: false,
     };
 
     const THROTTLED: ErrorClass = ErrorClass::Throttled {
@@ -320,10 +327,18 @@ mod tests {
         for class in [ErrorClass::Outage, PAUSING, REFUSED, THROTTLED] {
             assert_eq!(live(class, lasting), Remedy::None, "{class:?}");
         }
-        for (class, expected) in [(THROTTLED, Remedy::Less), (REFUSED, Remedy::None)] {
-            assert_eq!(live(class, general), expected);
-            assert_eq!(remedy(class, general, false, false, 0), expected);
-            assert_eq!(remedy(class, general, false, false, 1), Remedy::None);
+        let long = FailureVerdict {
+            is_long: true,
+            ..general
+        };
+        assert_eq!(live(THROTTLED, general), Remedy::NewestAlone);
+        assert_eq!(live(THROTTLED, long), Remedy::Less);
+        for verdict in [general, long] {
+            let of_the_past = |class, reader| remedy(class, verdict, false, false, reader);
+            assert_eq!(of_the_past(THROTTLED, 0), Remedy::Less);
+            assert_eq!(of_the_past(THROTTLED, 1), Remedy::None);
+            assert_eq!(of_the_past(REFUSED, 0), Remedy::None);
+            assert_eq!(live(REFUSED, verdict), Remedy::None);
         }
     }
 }

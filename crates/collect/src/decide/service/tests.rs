@@ -405,16 +405,16 @@ fn a_page_is_lasting_at_its_third_failure_and_stubborn_at_its_third_beside_answe
 }
 
 #[test]
-fn failures_are_general_when_several_in_a_row_are_of_any_reader() {
+fn failures_are_general_when_several_in_a_row_are_of_any_reader_and_long_when_many_are() {
     let mut world = World::healthy();
-    let is_general = |world: &mut World, reader| {
+    let told = |world: &mut World, reader| {
         let verdict = world.service.failed(reader, throttled(0), world.now);
-        verdict.is_general
+        (verdict.is_general, verdict.is_long)
     };
-    for reader in [0, 1, 2] {
-        assert!(!is_general(&mut world, reader));
+    for failure in 1..=30 {
+        let expected = (failure >= 4, failure >= 24);
+        assert_eq!(told(&mut world, failure % 3), expected, "{failure}");
     }
-    assert!(is_general(&mut world, 0));
     world.answered(1);
-    assert!(!is_general(&mut world, 0));
+    assert_eq!(told(&mut world, 0), (false, false));
 }
