@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use base::{Clock, Secret, http::Http};
+use base::{Clock, ErrorClass, Secret, http::Http};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
@@ -158,6 +158,7 @@ impl TokenCache {
                 Ok(token)
             }
             Err(mut error) => {
+                self.leave_connection(&error);
                 let since = state.odd.filter(|_| error.is_odd());
                 if since.is_some_and(|since| since.elapsed() >= LASTING) {
                     error = error.lasting();
@@ -169,6 +170,15 @@ impl TokenCache {
                 state.failure = Some((round, Arc::clone(&error)));
                 usable.filter(|token| now < token.expires).ok_or(error)
             }
+        }
+    }
+
+    /// The next request goes over a new connection, as behind one name stand many machines. Who has too many requests
+    /// is not to get new ones besides.
+    fn leave_connection(&self, error: &SignInError) {
+        let is_throttled = matches!(error.class(), ErrorClass::Throttled { .. });
+        if !is_throttled && let Ok(server) = self.identity.server().as_str().parse() {
+            self.http.renew(&server);
         }
     }
 }

@@ -67,6 +67,16 @@ pub enum Identity {
     },
 }
 
+impl Identity {
+    /// The address of who gives it tokens.
+    fn server(&self) -> &Url {
+        match self {
+            Self::App { login, .. } | Self::User { login, .. } => login,
+            Self::Managed { endpoint, .. } => endpoint,
+        }
+    }
+}
+
 /// Where a machine's metadata service is, as
 /// <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>
 /// has it. It is not to be asked through a proxy.

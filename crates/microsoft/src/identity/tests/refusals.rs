@@ -194,6 +194,21 @@ async fn answers_that_tell_nothing_pass_unless_they_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_an_answer_without_a_token_the_next_try_is_on_a_new_connection() {
+    for (status, body, renewals) in [
+        (200, r#"{"access_token":"a"#, 1),
+        (401, "", 1),
+        (503, "", 1),
+        (429, "", 0),
+    ] {
+        let fake = Fake::default();
+        fake.answer(status, body);
+        assert!(cache(&fake, secret()).token().await.is_err());
+        assert_eq!(fake.renewals(), renewals, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn redirects_on_the_origin_are_followed_with_the_form() {
     let fake = Fake::default();
     fake.answer_with(308, &[("location", "/moved/token?x=1")], "");
