@@ -45,9 +45,7 @@ const FEW_ROWS: usize = 20;
 pub(crate) struct Reader<S: Source, K: Sink> {
     /// What is being read. None while a page of it is taken in, too.
     pub(crate) read: Option<WindowRead<S, K>>,
-    /// Whether a page is being waited for.
-    pub(crate) is_asking: bool,
-    /// The task that asks for it.
+    /// The task that asks for its next page, or for the time.
     pub(crate) asked_by: Option<task::Id>,
 }
 
@@ -117,23 +115,25 @@ impl<S: Source, K: Sink> Reader<S, K> {
     pub(crate) fn new() -> Self {
         Self {
             read: None,
-            is_asking: false,
             asked_by: None,
         }
     }
 
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asked_by.is_some()
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
-        self.read.is_none() && !self.is_asking
+        self.read.is_none() && !self.is_asking()
     }
 
     /// Whether its next page has not been asked for.
     pub(crate) fn waits(&self) -> bool {
-        self.read.is_some() && !self.is_asking
+        self.read.is_some() && !self.is_asking()
     }
 
-    /// The answer came: the pass to go on with.
+    /// The answer came: the window to go on with.
     pub(crate) fn answered(&mut self) -> Option<WindowRead<S, K>> {
-        self.is_asking = false;
         self.asked_by = None;
         self.read.take()
     }

@@ -172,7 +172,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     pub(super) fn is_asking(&self) -> bool {
-        self.readers.iter().any(|reader| reader.is_asking)
+        self.readers.iter().any(Reader::is_asking)
     }
 
     /// How many of the readers beside that of the live edge are reading, and do not pause.
@@ -224,7 +224,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Answer::Page(reader, page)
         });
         if let Some(reader) = self.readers.get_mut(reader) {
-            reader.is_asking = true;
             reader.asked_by = Some(task.id());
         }
         if lane == Lane::Backfill

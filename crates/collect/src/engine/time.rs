@@ -68,12 +68,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         recall: impl Future<Output = Result<Remembered, E>>,
     ) -> Result<Self, E> {
         let mut asked = JoinSet::new();
-        asked.spawn(Self::told_time(Arc::clone(&parts.source)));
+        let task = asked.spawn(Self::told_time(Arc::clone(&parts.source))).id();
         let found = recall.await?;
         let mut collector = Self::new(parts, schedule, found.known, found.journal, found.proof);
         collector.asked = asked;
         if let Some(reader) = collector.readers.first_mut() {
-            reader.is_asking = true;
+            reader.asked_by = Some(task);
         }
         Ok(collector)
     }
@@ -217,12 +217,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(reader) = self.readers.first_mut().filter(|reader| reader.is_idle()) else {
             return Ok(());
         };
-        reader.is_asking = true;
+        let source = Arc::clone(&self.parts.source);
+        reader.asked_by = Some(self.asked.spawn(Self::told_time(source)).id());
         if matches!(asking, Asking::Probe { .. }) {
             self.service.probes();
         }
-        let source = Arc::clone(&self.parts.source);
-        self.asked.spawn(Self::told_time(source));
         Ok(())
     }
 
