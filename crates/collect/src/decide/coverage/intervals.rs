@@ -3,7 +3,10 @@
 use rows::Window;
 
 use crate::{
-    decide::coverage::{Coverage, Phase, windows::without},
+    decide::coverage::{
+        Coverage, Phase,
+        windows::{joins, without},
+    },
     words::words,
 };
 
@@ -52,22 +55,9 @@ impl Coverage {
         all.extend(done.into_iter().map(|window| (window, Stage::Final)));
         all.extend(lost.into_iter().map(|window| (window, Stage::Lost)));
         all.sort_by_key(|(window, _)| window.start());
-        joined(all)
+        all.dedup_by(|(next, state), (last, before)| before == state && joins(last, *next));
+        all
     }
-}
-
-/// Neighbors of one state as one.
-fn joined(all: Vec<(Window, Stage)>) -> Vec<(Window, Stage)> {
-    let mut joined: Vec<(Window, Stage)> = Vec::new();
-    for (window, state) in all {
-        match joined.last_mut() {
-            Some((last, before)) if *before == state && last.end() == window.start() => {
-                *last = Window::new(last.start(), window.end()).unwrap_or(*last);
-            }
-            _ => joined.push((window, state)),
-        }
-    }
-    joined
 }
 
 #[cfg(test)]

@@ -33,23 +33,22 @@ impl Coverage {
 
     /// Merges neighbors of one kind, raises the floor over what is final, and keeps within bounds.
     pub(super) fn tidy(&mut self) {
-        let mut merged: Vec<Stretch> = Vec::with_capacity(self.stretches.len());
-        for stretch in self.stretches.drain(..) {
-            match merged.last_mut() {
-                Some(last) if last.phase == stretch.phase => join(last, &stretch, stretch.phase),
-                _ => merged.push(stretch),
+        self.stretches.dedup_by(|next, last| {
+            let is_one = last.phase == next.phase;
+            if is_one {
+                join(last, next, next.phase);
             }
-        }
-        if let Some(first) = merged.first()
+            is_one
+        });
+        if let Some(first) = self.stretches.first()
             && first.phase == Phase::Final
         {
             self.floor = first.window.end();
-            merged.remove(0);
+            self.stretches.remove(0);
         }
-        if merged.len() > MOST_STRETCHES {
-            merged = halved(merged);
+        if self.stretches.len() > MOST_STRETCHES {
+            halve(&mut self.stretches);
         }
-        self.stretches = merged;
     }
 }
 
@@ -68,27 +67,20 @@ pub(super) fn outside(
     stretches.iter().flat_map(sides).collect()
 }
 
-/// Merges pairs of settling neighbors, which are then read again as early as the earlier of them.
-fn halved(stretches: Vec<Stretch>) -> Vec<Stretch> {
-    let mut merged: Vec<Stretch> = Vec::with_capacity(stretches.len());
-    let mut mergeable = false;
-    for stretch in stretches {
-        match (merged.last_mut(), stretch.phase) {
-            (Some(last), Phase::Settling(read)) if mergeable => {
-                if let Phase::Settling(before) = last.phase {
-                    join(last, &stretch, Phase::Settling(before.min(read)));
-                    mergeable = false;
-                    continue;
-                }
-                merged.push(stretch);
+/// Merges pairs of settling neighbors, which are then read again as early as the earlier of them. What
+/// differs in kind stays apart: there are only as many missing stretches as there were stops.
+fn halve(stretches: &mut Vec<Stretch>) {
+    let mut is_pair = false;
+    stretches.dedup_by(|next, last| {
+        is_pair = match (last.phase, next.phase) {
+            (Phase::Settling(before), Phase::Settling(read)) if !is_pair => {
+                join(last, next, Phase::Settling(before.min(read)));
+                true
             }
-            // What differs in kind stays apart: a missing stretch counts as much as any other, and
-            // there are only as many as there were stops.
-            _ => merged.push(stretch),
-        }
-        mergeable = true;
-    }
-    merged
+            _ => false,
+        };
+        is_pair
+    });
 }
 
 fn join(last: &mut Stretch, next: &Stretch, phase: Phase) {

@@ -17,14 +17,17 @@ pub(crate) fn with(windows: &[Window], window: Window) -> Vec<Window> {
     let mut all = without(windows, [window]);
     all.push(window);
     all.sort_by_key(Window::start);
-    all.dedup_by(|next, last| {
-        let meet = last.end() == next.start();
-        if meet && let Some(joined) = Window::new(last.start(), next.end()) {
-            *last = joined;
-        }
-        meet
-    });
+    all.dedup_by(|next, last| joins(last, *next));
     all
+}
+
+/// Makes a window one with the next, when they meet. Whether they do.
+pub(crate) fn joins(last: &mut Window, next: Window) -> bool {
+    let meet = last.end() == next.start();
+    if meet && let Some(joined) = Window::new(last.start(), next.end()) {
+        *last = joined;
+    }
+    meet
 }
 
 /// Windows without what lies in others.

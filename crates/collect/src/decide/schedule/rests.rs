@@ -7,7 +7,10 @@ use rows::Window;
 use tokio::time::Instant;
 
 use super::{SHORTEST_SPAN, Schedule};
-use crate::decide::coverage::{Phase, windows::with};
+use crate::decide::coverage::{
+    Phase,
+    windows::{joins, with},
+};
 use crate::decide::spans::whole_seconds;
 
 /// So many windows rest at once, at most: each costs a few requests now and then.
@@ -39,17 +42,13 @@ impl Rests {
     /// Makes one of those that follow each other.
     fn join(&mut self) {
         self.resting.sort_by_key(|(window, _)| window.start());
-        let mut joined: Vec<(Window, Instant)> = Vec::new();
-        for (window, until) in self.resting.drain(..) {
-            match joined.last_mut() {
-                Some((last, last_until)) if last.end() == window.start() => {
-                    *last = Window::new(last.start(), window.end()).unwrap_or(*last);
-                    *last_until = until.max(*last_until);
-                }
-                _ => joined.push((window, until)),
+        self.resting.dedup_by(|(next, until), (last, last_until)| {
+            let are_one = joins(last, *next);
+            if are_one {
+                *last_until = (*last_until).max(*until);
             }
-        }
-        self.resting = joined;
+            are_one
+        });
     }
 
     pub(super) fn windows(&self) -> impl Iterator<Item = Window> {
