@@ -58,6 +58,15 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    fn of(window: Window, phase: Phase) -> Self {
+        let rows = 0.0;
+        Self {
+            window,
+            phase,
+            rows,
+        }
+    }
+
     /// The part of it inside `window`, with its share of the rows.
     pub fn within(&self, window: Window) -> Option<Self> {
         let window = self.window.intersection(window)?;
@@ -241,11 +250,7 @@ impl Coverage {
     /// Everything before `edge` is to be read, too, when it has not been.
     pub fn reach(&mut self, edge: DateTime<Utc>) {
         if let Some(window) = Window::new(self.edge(), edge) {
-            self.stretches.push(Stretch {
-                window,
-                phase: Phase::Missing,
-                rows: 0.0,
-            });
+            self.stretches.push(Stretch::of(window, Phase::Missing));
         }
     }
 
@@ -294,14 +299,7 @@ impl Coverage {
     fn ask(&mut self, window: Window, phase: Phase) {
         if let Some(before) = Window::new(window.start(), self.floor) {
             self.memory = self.memory.max(self.floor);
-            self.stretches.insert(
-                0,
-                Stretch {
-                    window: before,
-                    phase: Phase::Final,
-                    rows: 0.0,
-                },
-            );
+            self.stretches.insert(0, Stretch::of(before, Phase::Final));
             self.floor = before.start();
         }
         if let Some(older) = Window::new(window.start(), self.origin) {
@@ -337,14 +335,7 @@ impl Coverage {
                 .clamp(stretch.window.start(), stretch.window.end());
             let done = Window::new(stretch.window.start(), until);
             let open = Window::new(until, stretch.window.end());
-            settled.extend(
-                done.and_then(|done| stretch.within(done))
-                    .map(|part| Stretch {
-                        phase: Phase::Final,
-                        rows: 0.0,
-                        ..part
-                    }),
-            );
+            settled.extend(done.map(|done| Stretch::of(done, Phase::Final)));
             settled.extend(open.and_then(|open| stretch.within(open)));
         }
         self.stretches = settled;

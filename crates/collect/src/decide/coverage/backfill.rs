@@ -78,11 +78,7 @@ impl Coverage {
         let settling = self.stretches.iter().filter(is_settling).copied();
         let done = self.intervals().into_iter();
         let done = done.filter(|(_, stage)| *stage == Stage::Final);
-        let done = done.map(|(window, _)| Stretch {
-            window,
-            phase: Phase::Final,
-            rows: 0.0,
-        });
+        let done = done.map(|(window, _)| Stretch::of(window, Phase::Final));
         let read = done.chain(settling);
         read.filter_map(|one| one.within(window)).collect()
     }
