@@ -17,6 +17,7 @@ mod resend;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -32,7 +33,7 @@ pub(crate) use self::{replay::Replayed, resend::keys_of};
 use crate::{
     Store,
     coverage::{Coverage, Stage},
-    decide::coverage::windows::with,
+    decide::coverage::windows::{with, within},
     known::{Forgotten, KeyRef, hour},
 };
 
@@ -65,6 +66,11 @@ pub fn version(name: &str) -> Option<u64> {
 pub fn window_of(hour: u32) -> Option<Window> {
     let start = DateTime::from_timestamp(i64::from(hour) * 3600, 0)?;
     Window::new(start, start + TimeDelta::hours(1))
+}
+
+/// The hours that a window has a part in, counted from 1970.
+pub(crate) fn hours_of(window: Window) -> RangeInclusive<u32> {
+    hour(window.start())..=hour(window.end() - TimeDelta::nanoseconds(1))
 }
 
 fn name_of(day: u32) -> String {
@@ -221,8 +227,8 @@ impl Proof {
         // Also when another request has led back as far before: each has hours of its own.
         for (window, stage) in coverage.intervals() {
             if matches!(stage, Stage::Missing | Stage::Settling) {
-                let last = hour(window.end() - TimeDelta::nanoseconds(1));
-                for hour in hour(window.start()).max(first)..(last + 1).min(once) {
+                let (start, last) = hours_of(window).into_inner();
+                for hour in start.max(first)..(last + 1).min(once) {
                     let part = window_of(hour).and_then(|hour| hour.intersection(window));
                     self.is_reopened |= part.is_some_and(|part| self.reopen_part(hour, part));
                 }
@@ -262,9 +268,8 @@ impl Proof {
 
     /// A query that began at `began` has read a window.
     pub(crate) fn read(&mut self, window: Window, began: DateTime<Utc>) {
-        let last = hour(window.end() - TimeDelta::nanoseconds(1));
-        let first = hour(window.start()).max(last.saturating_sub(MOST_HOURS));
-        for hour in first..=last {
+        let (first, last) = hours_of(window).into_inner();
+        for hour in first.max(last.saturating_sub(MOST_HOURS))..=last {
             self.note(hour, |notes| notes.read(began));
         }
     }
@@ -330,15 +335,11 @@ impl Proof {
             if self.again.folds(hour) || !is_first {
                 continue;
             }
-            let parts = window_of(hour).map(|hour| {
-                let parts = finished.iter();
-                parts.filter_map(move |part| part.intersection(hour))
-            });
-            let parts = parts.into_iter().flatten().flat_map(|part| match &only {
-                Some(only) => only
-                    .iter()
-                    .filter_map(|one| one.intersection(part))
-                    .collect(),
+            let Some(whole) = window_of(hour) else {
+                continue;
+            };
+            let parts = within(&finished, whole).flat_map(|part| match &only {
+                Some(only) => within(only, part).collect(),
                 None => vec![part],
             });
             let parts: Vec<Window> = parts.collect();

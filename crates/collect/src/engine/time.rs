@@ -10,16 +10,16 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     CheckpointStore, Event, Lane, Parts, Sink, Source, SourceError, Store,
     decide::{
+        coverage::windows::hours,
         evidence::{Judgement, Loss, Moment, SourceTime},
         leaps::{KeptLeaps, Leaps},
         pending::Done,
         schedule::{Completed, Schedule},
         service::Asking,
     },
-    engine::{ALMOST_AT_ONCE, Answer, Collector, End, WindowRead, verify::hours_of},
+    engine::{ALMOST_AT_ONCE, Answer, Collector, End, WindowRead},
     journal::Remembered,
     known::KnownRows,
-    proof::window_of,
 };
 
 /// The pause between two questions for the end of the source's reach.
@@ -277,10 +277,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         match judgement {
             Some(Judgement::Begun(window)) => self.tell(Event::Refused(window)),
             Some(Judgement::Lost(loss)) => {
-                let parts = hours_of(loss.window);
-                let parts = parts.filter_map(|hour| window_of(hour)?.intersection(loss.window));
                 // Of that, nothing more is read.
-                self.ledger.proof.close(&parts.collect::<Vec<_>>());
+                self.ledger.proof.close(&hours(loss.window));
                 // What was delivered, and asked for again, is not lost.
                 for window in self.schedule.coverage().lost_within(loss.window) {
                     let loss = Loss { window, ..loss };

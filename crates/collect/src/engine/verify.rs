@@ -20,7 +20,7 @@ use crate::{
     engine::{Collector, End, orders::OrderUnderWay, persist::until_stored, privacy::named},
     event::PageCount,
     known::{KeyRef, hour},
-    proof::{HourRecord, Notes, Provable, window_of},
+    proof::{HourRecord, Notes, Provable, hours_of, window_of},
     reader::WindowRead,
     verify::{
         Finding, Missing, RowName, Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork,
@@ -108,10 +108,6 @@ impl Verification {
             ..self.verdict(hour, at, finding)
         }
     }
-}
-
-pub(super) fn hours_of(window: Window) -> std::ops::RangeInclusive<u32> {
-    hour(window.start())..=hour(window.end() - chrono::TimeDelta::nanoseconds(1))
 }
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {

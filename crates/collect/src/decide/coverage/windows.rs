@@ -7,7 +7,7 @@ use rows::Window;
 const HOUR: TimeDelta = TimeDelta::hours(1);
 
 /// What of some windows lies in another one.
-pub(super) fn within(windows: &[Window], inside: Window) -> impl Iterator<Item = Window> {
+pub(crate) fn within(windows: &[Window], inside: Window) -> impl Iterator<Item = Window> {
     let windows = windows.iter();
     windows.filter_map(move |one| one.intersection(inside))
 }
@@ -45,7 +45,7 @@ pub(crate) fn without(windows: &[Window], others: impl IntoIterator<Item = Windo
 }
 
 /// A window cut at full hours.
-pub(super) fn hours(window: Window) -> Vec<Window> {
+pub(crate) fn hours(window: Window) -> Vec<Window> {
     let mut cut = Vec::new();
     let mut start = window.start();
     while start < window.end() {
