@@ -72,10 +72,8 @@ pub(crate) struct WindowRead<S: Source, K: Sink> {
     pub(crate) order: Option<Uuid>,
     /// Whether what it shows for a verification is delivered.
     pub(crate) heals: bool,
-    /// Rows that it showed, when they are only looked at, those that a rule leaves out, and what cannot be read.
-    pub(crate) shown: Vec<KeyRef>,
-    pub(crate) unwanted: Vec<KeyRef>,
-    pub(crate) broken: Vec<KeyRef>,
+    /// The rows on its pages, when they are only looked at.
+    pub(crate) shown: ShownRows,
     /// Whether it only finds out if the source answers.
     pub(crate) is_probe: bool,
     descent: Descent,
@@ -83,6 +81,26 @@ pub(crate) struct WindowRead<S: Source, K: Sink> {
     /// Hashes of the links that were followed.
     seen: HashSet<u64>,
     hashes: RandomState,
+    tries: Tries,
+    /// While an answer cannot be read as a whole.
+    pub(crate) doubt: Option<Doubt>,
+    /// Messages that may have more recipients than the window shows.
+    pub(crate) completion: Completion,
+}
+
+/// Rows that a verification compares.
+#[derive(Debug, Default)]
+pub(crate) struct ShownRows {
+    pub(crate) wanted: Vec<KeyRef>,
+    /// Those that a rule leaves out.
+    pub(crate) unwanted: Vec<KeyRef>,
+    /// Those that cannot be read.
+    pub(crate) broken: Vec<KeyRef>,
+}
+
+/// How a window, or an answer for one of its messages, has come so far.
+#[derive(Debug, Default)]
+struct Tries {
     failures: u32,
     /// Walks through the same in a row that have come to nothing.
     lost_walks: u32,
@@ -92,10 +110,6 @@ pub(crate) struct WindowRead<S: Source, K: Sink> {
     failed_links: u32,
     /// The most rows on one page.
     longest_page: usize,
-    /// While an answer cannot be read as a whole.
-    pub(crate) doubt: Option<Doubt>,
-    /// Messages that may have more recipients than the window shows.
-    pub(crate) completion: Completion,
 }
 
 /// What to do with a window whose links lead nowhere.
@@ -170,19 +184,13 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
             first_seen: 0,
             order: None,
             heals: false,
-            shown: Vec::new(),
-            unwanted: Vec::new(),
-            broken: Vec::new(),
+            shown: ShownRows::default(),
             is_probe: false,
             descent: Descent::of(window),
             trail: Trail::of(window),
             seen: HashSet::new(),
             hashes: RandomState::new(),
-            failures: 0,
-            lost_walks: 0,
-            was_patient: false,
-            failed_links: 0,
-            longest_page: 0,
+            tries: Tries::default(),
             doubt: None,
             completion: Completion::new(recipients_shown),
         }
@@ -216,20 +224,18 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
         self.asked = self.window;
         self.is_probe = false;
         self.doubt = None;
-        self.longest_page = 0;
-        (self.failures, self.failed_links, self.lost_walks) = (0, 0, 0);
-        self.was_patient = false;
+        self.tries = Tries::default();
         self.begin_anew();
     }
 
     /// Whether a page had so many rows, of what was asked for last.
     pub(crate) fn has_full_page(&self, rows: u32) -> bool {
-        self.longest_page.max(self.trail.longest_page) >= rows as usize
+        self.tries.longest_page.max(self.trail.longest_page) >= rows as usize
     }
 
     /// Follows a link, or says why not: it was followed before, or links go on for ever.
     pub(crate) fn follow(&mut self, link: &S::Link, most: u32) -> Option<String> {
-        self.failures = 0;
+        self.tries.failures = 0;
         if !self.seen.insert(self.hashes.hash_one(link)) {
             let pages = self.seen.len();
             return Some(format!(
@@ -250,9 +256,11 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
             return false;
         };
         self.asked = rest;
-        self.longest_page = self.longest_page.max(self.trail.longest_page);
-        (self.lost_walks, self.failed_links) = (0, 0);
-        self.was_patient = false;
+        self.tries = Tries {
+            failures: self.tries.failures,
+            longest_page: self.tries.longest_page.max(self.trail.longest_page),
+            ..Tries::default()
+        };
         self.begin_anew();
         true
     }
@@ -261,11 +269,11 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
     /// is asked for from its first page on. When it comes to the same again, in parts. An outage alone
     /// cuts nothing: in between, a first page has come.
     pub(crate) fn give_up_link(&mut self, can_narrow: bool) -> DeadEnd {
-        self.failed_links += 1;
+        self.tries.failed_links += 1;
         let cut = self.trail.lowest_second();
         let cut = cut.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
         self.begin_anew();
-        match can_narrow && self.failed_links >= LOST_WALKS {
+        match can_narrow && self.tries.failed_links >= LOST_WALKS {
             true => DeadEnd::Apart(cut),
             false => DeadEnd::Again,
         }
@@ -284,9 +292,10 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
     /// not changed that. A full page of one second says that there are more rows: it never counts as read.
     pub(crate) fn dead_end(&mut self, can_narrow: bool, is_read_again: bool) -> DeadEnd {
         let second = self.trail.lowest_second();
-        self.longest_page = self.longest_page.max(self.trail.longest_page);
         let page = self.trail.longest_page;
-        let is_short = page * 2 < self.longest_page || page < FEW_ROWS;
+        let longest = &mut self.tries.longest_page;
+        *longest = page.max(*longest);
+        let is_short = page * 2 < *longest || page < FEW_ROWS;
         let shows_one_second =
             second.is_some_and(|second| self.asked.end() <= second + TimeDelta::seconds(1));
         let is_hurried = self.lane == Lane::Live && is_read_again;
@@ -300,7 +309,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
         if can_narrow && !seems_read && !is_quiet && !is_lowest {
             return DeadEnd::Apart(cut);
         }
-        if !is_hurried && !std::mem::replace(&mut self.was_patient, true) {
+        if !is_hurried && !std::mem::replace(&mut self.tries.was_patient, true) {
             return DeadEnd::On(self.trail.be_patient());
         }
         if shows_one_second {
@@ -310,8 +319,8 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
                 false => DeadEnd::Apart(None),
             };
         }
-        self.lost_walks += 1;
-        if self.lost_walks < LOST_WALKS {
+        self.tries.lost_walks += 1;
+        if self.tries.lost_walks < LOST_WALKS {
             self.begin_anew();
             return DeadEnd::Again;
         }
@@ -328,8 +337,8 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
 
     /// A request failed. Whether the link has failed so often that it is given up.
     pub(crate) fn failed(&mut self) -> bool {
-        self.failures = self.failures.saturating_add(1);
-        self.link.is_some() && self.failures.is_multiple_of(LINK_FAILURES)
+        self.tries.failures = self.tries.failures.saturating_add(1);
+        self.link.is_some() && self.tries.failures.is_multiple_of(LINK_FAILURES)
     }
 
     /// Reads what is asked for from its first page on.

@@ -21,7 +21,7 @@ use crate::{
     event::PageCount,
     known::{KeyRef, hour},
     proof::{HourRecord, Notes, Provable, hours_of, window_of},
-    reader::WindowRead,
+    reader::{ShownRows, WindowRead},
     verify::{
         Finding, Missing, RowName, Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork,
         append,
@@ -172,8 +172,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 && read.window.contains(received)
             {
                 let rows = match is_unwanted {
-                    true => &mut read.unwanted,
-                    false => &mut read.shown,
+                    true => &mut read.shown.unwanted,
+                    false => &mut read.shown.wanted,
                 };
                 rows.push(KeyRef {
                     hour: hour(received),
@@ -185,7 +185,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         for broken in damage.flat_map(|damage| &damage.broken) {
             // What was put aside lately is known. Only the narrowest window is read with any.
             if !self.known.knows(broken.key) {
-                read.broken.push(KeyRef {
+                read.shown.broken.push(KeyRef {
                     hour: hour(read.window.start()),
                     key: broken.key,
                 });
@@ -212,21 +212,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.pending.abandon(read.id);
         let window = read.window;
         self.schedule.audited(window);
-        let mut shown = std::mem::take(&mut read.shown);
+        let ShownRows {
+            mut wanted,
+            unwanted,
+            broken,
+        } = std::mem::take(&mut read.shown);
         // A service may show a row on two pages; the later status counts.
-        shown.sort_by_key(|row| (row.hour, row.key.message()));
-        let mut later = shown.into_iter().rev().peekable();
-        let mut last = Vec::with_capacity(later.len());
-        while let Some(row) = later.next() {
-            last.push(row);
-            let is_same =
-                |other: &KeyRef| other.hour == row.hour && other.key.same_message(row.key);
-            while later.next_if(is_same).is_some() {}
-        }
-        last.reverse();
-        let unwanted = std::mem::take(&mut read.unwanted);
-        let broken = std::mem::take(&mut read.broken);
-        let mut rows = last.as_slice();
+        wanted.sort_by_key(|row| (row.hour, row.key.message()));
+        wanted.dedup_by(|later, row| {
+            let is_same = later.hour == row.hour && later.key.same_message(row.key);
+            if is_same {
+                *row = *later;
+            }
+            is_same
+        });
+        let mut rows = wanted.as_slice();
         for hour in hours_of(window) {
             let (of_hour, rest) = rows.split_at(rows.partition_point(|row| row.hour <= hour));
             rows = rest;
