@@ -155,29 +155,26 @@ impl Ledger {
 
     /// Journals what is accepted: from then on a restart knows its rows. The batches.
     pub(crate) async fn journal(&mut self, store: &impl Store) -> io::Result<Vec<BatchId>> {
-        let Accepted { rows, batches, .. } = &mut self.accepted;
-        if !rows.is_empty() {
-            let proven = self.proof.among(store, rows).await?;
-            self.journal.go_on_from(self.proof.counted_in());
-            self.journal.append(store, rows).await?;
-            self.proof.add(proven);
-            self.unsynced.add(batches.len());
-        }
+        let mut rows = std::mem::take(&mut self.accepted.rows);
+        let journaled = self.append(store, &mut rows, self.waiting()).await;
+        self.accepted.rows = rows;
+        journaled?;
         Ok(std::mem::take(&mut self.accepted).batches)
     }
 
-    /// Journals rows of no batch that is on its way. What is journaled is taken out of `rows`.
+    /// Journals rows, which count as those of so many batches. What is journaled is taken out of `rows`.
     pub(crate) async fn append(
         &mut self,
         store: &impl Store,
         rows: &mut Vec<KeyRef>,
+        batches: usize,
     ) -> io::Result<()> {
         if !rows.is_empty() {
             let proven = self.proof.among(store, rows).await?;
             self.journal.go_on_from(self.proof.counted_in());
             self.journal.append(store, rows).await?;
             self.proof.add(proven);
-            self.unsynced.add(1);
+            self.unsynced.add(batches);
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             () = stop.cancelled() => Err(End::Stopped),
             Some(done) = self.outflow.next() => self.delivered(done).await,
             Some(done) = self.letter_work.offers.join_next() => Box::pin(self.offered(done)).await,
-            Some(found) = self.orders.looks.join_next() => Box::pin(self.letters_found(found)).await,
+            Some(found) = self.orders.looks.join_next() => Box::pin(self.only_letters_found(found)).await,
             () = tokio::time::sleep(pause) => self.journal_when_due().await,
         }
     }

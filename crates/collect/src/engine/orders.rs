@@ -247,15 +247,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             self.backfill_found(order, known).await?;
         }
-        match self.readable(letters) {
-            Some(order) => self.begin_with_letters(order).await,
-            None => Ok(()),
-        }
+        self.letters_found(letters).await
     }
 
     /// A look has come to its end while the loop waits for room: what is wanted of letters may make some, and
     /// all else is found again later.
-    pub(super) async fn letters_found(
+    pub(super) async fn only_letters_found(
         &mut self,
         found: Result<Box<FoundOrders>, JoinError>,
     ) -> Result<(), End> {
@@ -263,7 +260,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !matches!(night, Ok(None)) {
             self.orders.nights.looked = None;
         }
-        match self.readable(letters) {
+        self.letters_found(letters).await
+    }
+
+    async fn letters_found(&mut self, found: io::Result<Option<LettersOrder>>) -> Result<(), End> {
+        match self.readable(found) {
             Some(order) => self.begin_with_letters(order).await,
             None => Ok(()),
         }

@@ -82,7 +82,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Journals rows that are dealt with otherwise than by a batch.
     pub(super) async fn remember(&mut self, mut rows: Vec<KeyRef>) -> Result<(), End> {
         let store = self.parts.store.as_ref();
-        until_stored!(self, self.ledger.append(store, &mut rows).await);
+        until_stored!(self, self.ledger.append(store, &mut rows, 1).await);
         Ok(())
     }
 
