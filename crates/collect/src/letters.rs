@@ -101,17 +101,11 @@ impl Letters {
             unusable: Vec::new(),
             is_settling: false,
         };
-        for name in store.list(FOLDER).await? {
-            let Some(number) = file_number(&name) else {
-                continue;
-            };
-            let text = match store.read(&name).await {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    letters.unusable.push(name);
-                    None
-                }
-                read => read?,
-            };
+        for (number, name) in files(store).await? {
+            let text = text_of(store, &name).await?;
+            if text.is_none() {
+                letters.unusable.push(name);
+            }
             let text = text.unwrap_or_default();
             // Also when it is no file: no letter goes to its place.
             letters.files.insert(number, text.len() as u64);
@@ -269,11 +263,8 @@ impl Letters {
         }
         let mut unreadable = BTreeSet::new();
         for (number, ids) in of_file {
-            match store.read(&file_name(number)).await {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    unreadable.extend(ids.into_iter().cloned());
-                }
-                read => _ = read?,
+            if text_of(store, &file_name(number)).await?.is_none() {
+                unreadable.extend(ids.into_iter().cloned());
             }
         }
         Ok(unreadable)
@@ -321,22 +312,30 @@ pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Resul
     let settled = notes(store).await?;
     let mut seen: BTreeSet<String> = settled.into_iter().map(|note| note.id).collect();
     let mut unusable = Vec::new();
-    for name in store.list(FOLDER).await? {
-        if file_number(&name).is_none() {
-            continue;
+    for (_, name) in files(store).await? {
+        match text_of(store, &name).await? {
+            Some(text) => letters(&text)
+                .filter(|letter| seen.insert(letter.id.clone()))
+                .for_each(&mut look),
+            None => unusable.push(name),
         }
-        let text = match store.read(&name).await {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                unusable.push(name);
-                continue;
-            }
-            read => read?.unwrap_or_default(),
-        };
-        letters(&text)
-            .filter(|letter| seen.insert(letter.id.clone()))
-            .for_each(&mut look);
     }
     Ok(unusable)
+}
+
+/// The files with letters, with their numbers.
+async fn files(store: &impl Store) -> io::Result<Vec<(u64, String)>> {
+    let names = store.list(FOLDER).await?.into_iter();
+    let numbered = names.filter_map(|name| Some((file_number(&name)?, name)));
+    Ok(numbered.collect())
+}
+
+/// The content of a file; none when something else is in its place.
+async fn text_of(store: &impl Store, name: &str) -> io::Result<Option<Bytes>> {
+    match store.read(name).await {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        read => Ok(Some(read?.unwrap_or_default())),
+    }
 }
 
 /// How much lies in `store`, and the names of files that are none, as for [`each`]. Another process may write there.
