@@ -262,10 +262,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         read: &mut WindowRead<S, K>,
         leaving: &mut Leaving,
     ) -> Result<Pushed, Unhidden> {
-        let json = match &mut self.parts.privacy {
-            None => row.json,
-            Some(privacy) => leaving.hide(row, privacy)?,
-        };
+        let json = leaving.hide(row, &mut self.parts.privacy)?;
         let batch = &mut read.draft.batch;
         let batch = batch.get_or_insert_with(|| self.parts.sink.batch());
         Ok(batch.push(json))

@@ -100,12 +100,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !details.statuses.include(row.json) {
             return false;
         }
-        let event = match &mut self.parts.privacy {
-            None => row.json,
-            Some(privacy) => match leaving.hide(row, privacy) {
-                Ok(event) => event,
-                Err(_) => return false,
-            },
+        let Ok(event) = leaving.hide(row, &mut self.parts.privacy) else {
+            return false;
         };
         let now = Instant::now();
         let name = self.parts.source.name(row.json);

@@ -1,7 +1,5 @@
 //! What of rows must not leave is hidden here, before anything of them is sent or kept.
 
-use std::sync::Arc;
-
 use rows::{
     RowRef,
     privacy::{Privacy, Unhidden},
@@ -37,11 +35,15 @@ pub(super) struct Leaving {
 
 impl Leaving {
     /// The row without what must not leave.
-    pub(super) fn hide(
-        &mut self,
-        row: &RowRef<'_>,
-        privacy: &mut Privacy,
-    ) -> Result<&[u8], Unhidden> {
+    #[inline]
+    pub(super) fn hide<'a>(
+        &'a mut self,
+        row: &RowRef<'a>,
+        privacy: &mut Option<Privacy>,
+    ) -> Result<&'a [u8], Unhidden> {
+        let Some(privacy) = privacy else {
+            return Ok(row.json);
+        };
         self.hidden.clear();
         self.is_hidden = true;
         privacy.hide(row.json, &mut self.hidden)?;
@@ -125,12 +127,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A verification may have named rows before anything was to be hidden: that is told again, and kept.
     pub(super) async fn hide_named(&mut self) -> Result<(), End> {
-        let store = Arc::clone(&self.parts.store);
         until_stored!(
             self,
             match &mut self.parts.privacy {
                 None => Ok(()),
-                Some(privacy) => hide_names(store.as_ref(), privacy).await,
+                Some(privacy) => hide_names(self.parts.store.as_ref(), privacy).await,
             }
         );
         Ok(())
