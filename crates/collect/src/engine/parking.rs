@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     CheckpointStore, Sink, Source, Store,
-    engine::{BESIDE, Collector},
+    engine::Collector,
     reader::Reader,
 };
 
@@ -135,10 +135,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Whether a reader has no window, and may go on with one that has waited.
     pub(super) fn is_free(&self, reader: usize) -> bool {
-        let most = self.parts.source.limits().readers().min(BESIDE);
         let may_read = match reader {
             0 => !self.schedule.is_collecting(),
-            _ => self.reading_beside() < most,
+            _ => self.may_read_beside(),
         };
         may_read && self.readers.get(reader).is_some_and(Reader::is_idle)
     }

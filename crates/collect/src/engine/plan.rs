@@ -87,14 +87,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 return None;
             }
             // The first reader finds out whether anything is wrong.
-            let beside = self.schedule.beside(now, Instant::now());
-            return beside.or_else(|| self.next_audit());
-        }
-        let most = self.parts.source.limits().readers().min(BESIDE);
-        if self.service.is_unproven() || self.reading_beside() >= most {
+        } else if self.service.is_unproven() || !self.may_read_beside() {
             return None;
-        }
-        if self.service.is_failing(Instant::now())
+        } else if self.service.is_failing(Instant::now())
             && let Some(never_read) = self.schedule.never_read()
         {
             return Some(never_read);
@@ -175,11 +170,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.readers.iter().any(Reader::is_asking)
     }
 
-    /// How many of the readers beside that of the live edge are reading, and do not pause.
-    pub(super) fn reading_beside(&self) -> usize {
+    /// Whether one more reader may read beside that of the live edge. Those that pause do not count.
+    pub(super) fn may_read_beside(&self) -> bool {
         let readers = self.readers.iter().enumerate().skip(1);
         let reading = readers.filter(|(at, reader)| !reader.is_idle() && self.may_ask(*at));
-        reading.count()
+        reading.count() < self.parts.source.limits().readers().min(BESIDE)
     }
 
     pub(super) fn begin(&mut self, reader: usize, lane: Lane, window: Window, is_probe: bool) {
