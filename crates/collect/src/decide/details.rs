@@ -239,13 +239,14 @@ impl<P> DetailsQueue<P> {
         &mut self,
         now: Instant,
     ) -> Option<(Released<P>, Option<Duration>)> {
+        let mut is_asked = false;
         if self.ended.is_empty() {
             let (id, waiting) = self.waiting.first_key_value()?;
             if waiting.until > now {
                 return None;
             }
             let id = *id;
-            let is_asked = self.asking.contains(&id);
+            is_asked = self.asking.contains(&id);
             let fate = if is_asked {
                 DetailsFate::Late
             } else if self.doubts {
@@ -258,12 +259,10 @@ impl<P> DetailsQueue<P> {
                 DetailsFate::Quota
             };
             self.end(id, fate, None);
-            let released = self.take_ended(is_asked)?;
-            let pause = is_asked.then(|| self.trip(None, now)).flatten();
-            return Some((released, pause));
         }
-        let released = self.take_ended(false)?;
-        Some((released, None))
+        let released = self.take_ended(is_asked)?;
+        let pause = is_asked.then(|| self.trip(None, now)).flatten();
+        Some((released, pause))
     }
 
     /// How long until there is something to do; none when nothing waits.
