@@ -87,8 +87,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.complete_next(read).await;
         };
         let new = read.first_seen - answered.new_before;
+        let has_more = answered.has_more();
         let message = answered.message;
-        let Some(has_more) = answered.has_more else {
+        let Some(has_more) = has_more else {
             let sentence = "the answer does not show what the window has shown";
             return self.message_useless(read, message, sentence).await;
         };

@@ -18,30 +18,31 @@ pub(crate) struct Completion {
     /// Rows that cannot be read: nobody knows of which messages they are.
     unreadable: u64,
     left: Vec<MassMessage>,
-    asked: Option<Asked>,
+    asked: Option<AskedMessage>,
     /// Whether one was given up: the window may have rows that were not shown.
     pub(crate) gave_up: bool,
     retries: Backoff,
 }
 
+/// A message that is asked for by its id, and what the answer has shown so far.
 #[derive(Debug)]
-struct Asked {
-    message: MassMessage,
-    /// Rows that the answer has shown.
+pub(crate) struct AskedMessage {
+    pub(crate) message: MassMessage,
     rows: u64,
     has_witness: bool,
     is_foreign: bool,
     /// Rows of the window that were seen for the first time before it.
-    new: u64,
+    pub(crate) new_before: u64,
 }
 
-#[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) message: MassMessage,
-    /// Rows of the window that were seen for the first time before it.
-    pub(crate) new_before: u64,
-    /// Whether it had more rows than the window has shown; none when it was no use.
-    pub(crate) has_more: Option<bool>,
+impl AskedMessage {
+    /// Whether the answer had more rows than the window has shown; none when it was no use.
+    pub(crate) fn has_more(&self) -> Option<bool> {
+        // The witness may have come damaged, and be another row when it is whole.
+        let has_all = self.has_witness || self.rows >= self.message.shown;
+        let is_whole = has_all && !self.is_foreign;
+        is_whole.then_some(self.rows > self.message.shown)
+    }
 }
 
 impl Completion {
@@ -117,29 +118,21 @@ impl Completion {
         self.left.retain(|message| wanted(&message.id));
     }
 
-    /// Goes on with the next message, when the window has so many `new` rows. Whether there is one.
-    pub(crate) fn next(&mut self, new: u64) -> bool {
-        self.asked = self.left.pop().map(|message| Asked {
+    /// Goes on with the next message, when so many rows of the window were new. Whether there is one.
+    pub(crate) fn next(&mut self, new_before: u64) -> bool {
+        self.asked = self.left.pop().map(|message| AskedMessage {
             message,
             rows: 0,
             has_witness: false,
             is_foreign: false,
-            new,
+            new_before,
         });
         self.asked.is_some()
     }
 
     /// An answer has come to its end.
-    pub(crate) fn answered(&mut self) -> Option<Answered> {
-        let asked = self.asked.take()?;
-        // The witness may have come damaged, and be another row when it is whole.
-        let has_all = asked.has_witness || asked.rows >= asked.message.shown;
-        let is_whole = has_all && !asked.is_foreign;
-        Some(Answered {
-            has_more: is_whole.then_some(asked.rows > asked.message.shown),
-            message: asked.message,
-            new_before: asked.new,
-        })
+    pub(crate) fn answered(&mut self) -> Option<AskedMessage> {
+        self.asked.take()
     }
 
     pub(crate) fn again(&mut self, message: MassMessage) {
