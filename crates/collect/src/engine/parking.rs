@@ -5,11 +5,7 @@ use std::time::Duration;
 use rows::Window;
 use tokio::time::Instant;
 
-use crate::{
-    CheckpointStore, Sink, Source, Store,
-    engine::Collector,
-    reader::Reader,
-};
+use crate::{CheckpointStore, Sink, Source, Store, engine::Collector, reader::Reader};
 
 /// Windows that wait with a page that came damaged, at most. When more pages come so, something
 /// between here and the service damages all of them.
