@@ -152,7 +152,7 @@ impl<S: Source, K: Sink, T, C> std::fmt::Debug for Collector<S, K, T, C> {
 }
 
 /// What a source can do, without what changes all the time: how long it takes at present.
-fn lasting(limits: SourceLimits) -> SourceLimits {
+fn without_latency(limits: SourceLimits) -> SourceLimits {
     SourceLimits {
         latency: Duration::ZERO,
         ..limits
@@ -192,7 +192,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         journal: Journal,
         proof: Proof,
     ) -> Self {
-        schedule.adapt(&lasting(parts.source.limits()));
+        schedule.adapt(&without_latency(parts.source.limits()));
         let outflow = Outflow::new(Arc::clone(&parts.sink));
         let details = parts.details.clone().map(Detailing::new).map(Box::new);
         Self {

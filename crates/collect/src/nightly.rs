@@ -33,10 +33,10 @@ const OVERDUE: TimeDelta = TimeDelta::hours(24);
 const APART: TimeDelta = TimeDelta::hours(6);
 
 /// The next one is never named further ahead.
-const FARTHEST: TimeDelta = TimeDelta::hours(48);
+const FURTHEST_AHEAD: TimeDelta = TimeDelta::hours(48);
 
 /// No verification reaches further back, in hours: no source keeps rows for so long.
-const FURTHEST: u32 = 100 * 24;
+const MOST_HOURS_BACK: u32 = 100 * 24;
 
 /// What a person wants done every day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,7 +202,7 @@ impl Nights {
 
     /// Whether the next one lies so far ahead that a clock which ran ahead has named it.
     fn is_far(&self, now: DateTime<Utc>) -> bool {
-        self.next - now > FARTHEST
+        self.next - now > FURTHEST_AHEAD
     }
 
     /// When one will be begun, if the collection runs then.
@@ -224,7 +224,7 @@ impl Nights {
         closed: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Option<Window> {
-        let back = now - TimeDelta::hours(hours_back.min(FURTHEST).into());
+        let back = now - TimeDelta::hours(hours_back.min(MOST_HOURS_BACK).into());
         let start = self.until.map_or(back, |until| until.min(back)).max(oldest);
         Window::new(start.duration_trunc(TimeDelta::hours(1)).ok()?, closed)
     }

@@ -220,7 +220,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
     }
 
     /// Asks for a message from now on.
-    pub(crate) fn completes(&mut self) {
+    pub(crate) fn asks_for_message(&mut self) {
         self.asked = self.window;
         self.is_probe = false;
         self.doubt = None;

@@ -95,7 +95,7 @@ pub(crate) struct DetailsQueue<P> {
     waiting: BTreeMap<BatchId, Waiting<P>>,
     bytes: usize,
     /// Bytes of details that have come.
-    come: usize,
+    details_bytes: usize,
     /// Those of which nothing was asked yet, the newest message last.
     unasked: BTreeSet<(Option<DateTime<Utc>>, BatchId)>,
     /// Those of which it is being asked.
@@ -108,7 +108,7 @@ pub(crate) struct DetailsQueue<P> {
     /// Until when no call is made.
     paused: Option<Instant>,
     /// Whether the last call failed.
-    doubts: bool,
+    has_failed: bool,
 }
 
 impl<P> DetailsQueue<P> {
@@ -117,14 +117,14 @@ impl<P> DetailsQueue<P> {
             terms,
             waiting: BTreeMap::new(),
             bytes: 0,
-            come: 0,
+            details_bytes: 0,
             unasked: BTreeSet::new(),
             asking: BTreeSet::new(),
             ended: VecDeque::new(),
             calls: VecDeque::new(),
             backoff: Backoff::new(Duration::from_secs(60), LONGEST_PAUSE),
             paused: None,
-            doubts: false,
+            has_failed: false,
         }
     }
 
@@ -189,14 +189,16 @@ impl<P> DetailsQueue<P> {
     /// The source has answered. Whether it had refused before.
     pub(crate) fn answered(&mut self, id: BatchId, details: Option<String>) -> bool {
         let (fate, details) = match details {
-            Some(text) if self.come + text.len() > MOST_DETAILS => (DetailsFate::Crowded, None),
+            Some(text) if self.details_bytes + text.len() > MOST_DETAILS => {
+                (DetailsFate::Crowded, None)
+            }
             Some(text) => (DetailsFate::Added, Some(text)),
             None => (DetailsFate::Unknown, None),
         };
         self.end(id, fate, details);
         self.paused = None;
         self.backoff.reset();
-        std::mem::take(&mut self.doubts)
+        std::mem::take(&mut self.has_failed)
     }
 
     /// A call has failed; the source asks for a pause `after` it, perhaps. How long the source is left
@@ -214,7 +216,7 @@ impl<P> DetailsQueue<P> {
     /// The source is left alone from now on, if it is not already: for how long. Rows that can get no turn
     /// until then do not wait for it.
     fn trip(&mut self, after: Option<Duration>, now: Instant) -> Option<Duration> {
-        self.doubts = true;
+        self.has_failed = true;
         // Calls that were made together fail together.
         if self.is_paused_at(now) {
             return None;
@@ -249,7 +251,7 @@ impl<P> DetailsQueue<P> {
             is_asked = self.asking.contains(&id);
             let fate = if is_asked {
                 DetailsFate::Late
-            } else if self.doubts {
+            } else if self.has_failed {
                 DetailsFate::Paused
             } else if self.asking.len() >= MOST_CALLS
                 || self.may_ask_from(now).is_some_and(|from| from <= now)
@@ -285,7 +287,7 @@ impl<P> DetailsQueue<P> {
         self.bytes = self.bytes.saturating_sub(bytes);
         let (fate, details) = end?;
         let come = details.as_ref().map_or(0, String::len);
-        self.come = self.come.saturating_sub(come);
+        self.details_bytes = self.details_bytes.saturating_sub(come);
         Some(Released {
             id,
             row,
@@ -303,7 +305,7 @@ impl<P> DetailsQueue<P> {
         };
         self.unasked.remove(&(waiting.received, id));
         if waiting.end.is_none() {
-            self.come += details.as_ref().map_or(0, String::len);
+            self.details_bytes += details.as_ref().map_or(0, String::len);
             waiting.end = Some((fate, details));
             self.ended.push_back(id);
         }
@@ -311,7 +313,7 @@ impl<P> DetailsQueue<P> {
 
     /// From when on the next call may be made; none when there is none to make, or too many are under way.
     fn may_ask_from(&self, now: Instant) -> Option<Instant> {
-        let most = if self.doubts { 1 } else { MOST_CALLS };
+        let most = if self.has_failed { 1 } else { MOST_CALLS };
         if self.unasked.is_empty() || self.asking.len() >= most {
             return None;
         }

@@ -72,7 +72,7 @@ const SMALL_PROBE: u32 = 4;
 /// The view of the source that all readers share.
 #[derive(Debug)]
 pub(crate) struct ServiceHealth {
-    readers: Vec<Reader>,
+    readers: Vec<ReaderHealth>,
     /// Pages that came.
     answers: u64,
     answered: Option<Instant>,
@@ -93,7 +93,7 @@ pub(crate) struct ServiceHealth {
 }
 
 #[derive(Debug)]
-struct Reader {
+struct ReaderHealth {
     /// It does not ask before it.
     hold: Option<Hold>,
     quick: Backoff,
@@ -120,11 +120,11 @@ struct Hold {
 #[derive(Clone, Copy, Debug)]
 struct Gate {
     until: Instant,
-    kind: Kind,
+    cause: Cause,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Cause {
     Outage,
     Throttled,
     Refused,
@@ -160,7 +160,7 @@ fn backoff((min, max): (Duration, Duration)) -> Backoff {
     Backoff::new(min, max)
 }
 
-impl Reader {
+impl ReaderHealth {
     fn new() -> Self {
         Self {
             hold: None,
@@ -179,7 +179,7 @@ impl Reader {
 impl ServiceHealth {
     pub(crate) fn new(readers: usize) -> Self {
         Self {
-            readers: (0..readers).map(|_| Reader::new()).collect(),
+            readers: (0..readers).map(|_| ReaderHealth::new()).collect(),
             answers: 0,
             answered: None,
             failures: 0,
@@ -198,9 +198,11 @@ impl ServiceHealth {
     /// Who may ask now.
     pub(crate) fn asking(&self, now: Instant) -> Asking {
         match self.gate {
-            Some(gate) if gate.kind == Kind::Outage && !self.answers_lately(now) => Asking::Probe {
-                small: self.probes % SMALL_PROBE == SMALL_PROBE - 1,
-            },
+            Some(gate) if gate.cause == Cause::Outage && !self.answers_lately(now) => {
+                Asking::Probe {
+                    small: self.probes % SMALL_PROBE == SMALL_PROBE - 1,
+                }
+            }
             Some(_) => Asking::One,
             None if self.answers == 0 => Asking::One,
             None => Asking::All,
@@ -283,7 +285,7 @@ impl ServiceHealth {
             // It has answered: it is not gone.
             _ => self.silent = 0,
         }
-        let (stubborn, is_lasting) = self.persists(reader);
+        let (stubborn, is_lasting) = self.count_failure(reader);
         match class {
             ErrorClass::Transient { after } => self.own_pause(reader, after, now, stubborn),
             // Of a window the reader makes something else; a question for the time comes again.
@@ -307,9 +309,9 @@ impl ServiceHealth {
                     true => None,
                     false => Some(self.refused_for_good.unwrap_or(now)),
                 };
-                let pause = self.under_way(Kind::Refused, now);
+                let pause = self.under_way(Cause::Refused, now);
                 let pause = pause.unwrap_or_else(|| self.slow.next_pause(None));
-                self.shut(Kind::Refused, pause, now);
+                self.shut(Cause::Refused, pause, now);
             }
             _ => {}
         }

@@ -114,7 +114,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let verdict = self.service.failed(reader, error.class, Instant::now());
         let person = error.class.needs_a_person();
         let sentence = error.sentence.clone();
-        self.orders_are_in(Some(Trouble { sentence, person }));
+        self.set_trouble_of_orders(Some(Trouble { sentence, person }));
         self.tell_failed(&error.sentence, error.label, person);
         if verdict.call {
             self.tell(Event::Persisting(&error.sentence));

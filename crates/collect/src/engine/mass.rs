@@ -44,9 +44,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// The next message of a window is asked for, or it is read.
     async fn complete_next(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
         if !read.completion.next(read.first_seen) {
-            return self.read(&mut read).await;
+            return self.window_read(&mut read).await;
         }
-        read.completes();
+        read.asks_for_message();
         match read.lane {
             // It comes after all else, and keeps its reader as its other pages do.
             Lane::Verify => self.resume(read, Duration::ZERO),
@@ -126,7 +126,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         read.completion.again(message);
         read.completion.next(read.first_seen);
-        read.completes();
+        read.asks_for_message();
         self.wait_apart(read, pause);
         Ok(())
     }

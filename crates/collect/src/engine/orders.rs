@@ -135,7 +135,7 @@ impl<W: RangeWork> OrderUnderWay<W> {
     }
 
     /// What failed, or none since nothing does any more.
-    pub(super) fn is_in(&mut self, trouble: Option<Trouble>) {
+    pub(super) fn set_trouble(&mut self, trouble: Option<Trouble>) {
         self.changed |= self.progress.trouble != trouble;
         self.progress.trouble = trouble;
     }
@@ -149,7 +149,7 @@ impl<W: RangeWork> OrderUnderWay<W> {
     /// It has come to its end, which is to be written at once.
     pub(super) fn ends(&mut self, phase: OrderPhase) {
         self.progress.phase = phase;
-        self.is_in(None);
+        self.set_trouble(None);
         self.hurry();
     }
 
@@ -285,12 +285,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// What keeps the orders under way from going on, or nothing does any more.
-    pub(super) fn orders_are_in(&mut self, trouble: Option<Trouble>) {
+    pub(super) fn set_trouble_of_orders(&mut self, trouble: Option<Trouble>) {
         if let Some(backfill) = &mut self.backfill {
-            backfill.work.is_in(trouble.clone());
+            backfill.work.set_trouble(trouble.clone());
         }
         if let Some(verification) = &mut self.verification {
-            verification.work.is_in(trouble);
+            verification.work.set_trouble(trouble);
         }
     }
 

@@ -158,10 +158,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if failures > 0 {
             self.tell(Event::Recovered(failures));
         }
-        self.orders_are_in(None);
+        self.set_trouble_of_orders(None);
     }
 
-    pub(super) async fn read(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
+    pub(super) async fn window_read(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
         self.service.window_read(read.reader);
         if self.is_of_another_order(read) {
             self.pending.abandon(read.id);
@@ -183,6 +183,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let until = self.moment();
         let done = self.pending.read(read.id, Read { rows, until });
-        self.complete(done).await
+        self.windows_done(done).await
     }
 }

@@ -76,7 +76,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.known.arrived(batch);
             done.extend(self.pending.accepted(batch));
         }
-        self.complete(done).await
+        self.windows_done(done).await
     }
 
     /// Journals rows that are dealt with otherwise than by a batch.
@@ -87,7 +87,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Windows count as read now.
-    pub(super) async fn completed(&mut self) -> Result<(), End> {
+    pub(super) async fn settle_windows(&mut self) -> Result<(), End> {
         // What is done is not read again by this process, also before it is safe on the disk.
         let horizon = self.horizon();
         let forgotten = self.known.forget_before(horizon);

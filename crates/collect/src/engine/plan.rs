@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     decide::service::Asking,
-    engine::{Answer, BESIDE, Collector, End, lasting},
+    engine::{Answer, BESIDE, Collector, End, without_latency},
     reader::{Reader, WindowRead},
 };
 
@@ -107,7 +107,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A source may be another one from some moment on.
     pub(super) fn follow_source(&mut self) {
-        let limits = lasting(self.parts.source.limits());
+        let limits = without_latency(self.parts.source.limits());
         if limits != *self.schedule.limits() {
             self.schedule.adapt(&limits);
         }

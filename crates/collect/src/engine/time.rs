@@ -160,12 +160,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.tell(Event::Retracted(window));
             self.persist().await?;
         }
-        self.complete(Vec::new()).await?;
+        self.windows_done(Vec::new()).await?;
         Ok(true)
     }
 
     /// Windows are done. Until the time is known for certain, they wait, and nothing counts as read.
-    pub(super) async fn complete(&mut self, done: Vec<Done>) -> Result<(), End> {
+    pub(super) async fn windows_done(&mut self, done: Vec<Done>) -> Result<(), End> {
         self.waiting.done.extend(done);
         if self.waiting.done.is_empty() || !self.has_begun() {
             return Ok(());
@@ -196,7 +196,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.tell(Event::Unsettled(window));
             }
         }
-        self.completed().await
+        self.settle_windows().await
     }
 
     /// Asks for the time with the reader of the live edge, when it may ask.

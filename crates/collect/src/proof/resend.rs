@@ -104,7 +104,7 @@ impl Proof {
 
     /// It is said that all rows of an hour were sent once more. Until then a start must not take it for one
     /// of which that has not begun.
-    pub(crate) fn is_resent(&mut self, hour: u32) {
+    pub(crate) fn resend_told(&mut self, hour: u32) {
         self.again.finished.remove(&hour);
         self.again.resends.remove(&hour);
         self.is_reopened = true;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::retry::drawn;
 use tokio::time::Instant;
 
-use super::{Gate, Hold, Kind, PROBING, RESTS, Reader, SINGLE, STUBBORN, ServiceHealth};
+use super::{Cause, Gate, Hold, PROBING, RESTS, ReaderHealth, SINGLE, STUBBORN, ServiceHealth};
 
 impl ServiceHealth {
     /// A reader pauses for as long as `next` says, if that `is_firm` also when others are answered.
@@ -14,7 +14,7 @@ impl ServiceHealth {
         reader: usize,
         now: Instant,
         is_firm: bool,
-        next: impl FnOnce(&mut Reader) -> Duration,
+        next: impl FnOnce(&mut ReaderHealth) -> Duration,
     ) -> Duration {
         let Some(reader) = self.readers.get_mut(reader) else {
             return Duration::ZERO;
@@ -38,7 +38,7 @@ impl ServiceHealth {
 
     /// Counts a failure of a reader: whether its page has failed again and again while others were answered,
     /// and whether it has at all.
-    pub(super) fn persists(&mut self, reader: usize) -> (bool, bool) {
+    pub(super) fn count_failure(&mut self, reader: usize) -> (bool, bool) {
         let answers = self.answers;
         self.readers
             .get_mut(reader)
@@ -73,7 +73,7 @@ impl ServiceHealth {
         } else {
             PROBING
         };
-        self.shut(Kind::Outage, drawn(least, most), now);
+        self.shut(Cause::Outage, drawn(least, most), now);
     }
 
     pub(super) fn throttled(&mut self, after: Option<Duration>, now: Instant) {
@@ -82,19 +82,19 @@ impl ServiceHealth {
             self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
         }
         // What had been sent before the pause does not make it grow.
-        let pause = self.under_way(Kind::Throttled, now);
+        let pause = self.under_way(Cause::Throttled, now);
         let pause = pause.unwrap_or_else(|| self.throttled.next_pause(after));
-        self.shut(Kind::Throttled, pause, now);
+        self.shut(Cause::Throttled, pause, now);
     }
 
     /// How long a pause of all readers for this reason still lasts.
-    pub(super) fn under_way(&self, kind: Kind, now: Instant) -> Option<Duration> {
-        let gate = self.gate.filter(|gate| gate.kind == kind)?;
+    pub(super) fn under_way(&self, cause: Cause, now: Instant) -> Option<Duration> {
+        let gate = self.gate.filter(|gate| gate.cause == cause)?;
         (gate.until > now).then(|| gate.until - now)
     }
 
-    pub(super) fn shut(&mut self, kind: Kind, pause: Duration, now: Instant) {
+    pub(super) fn shut(&mut self, cause: Cause, pause: Duration, now: Instant) {
         let until = now + pause;
-        self.gate = Some(Gate { until, kind });
+        self.gate = Some(Gate { until, cause });
     }
 }

@@ -63,7 +63,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.ledger.proof.finishes(hour);
         }
         // Its rows are forgotten again, and count.
-        Box::pin(self.completed()).await?;
+        Box::pin(self.settle_windows()).await?;
         self.persist().await?;
         match wanted {
             Some(_) => self.judge_healed(hour, verdict).await?,
@@ -98,7 +98,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         verdict.shown = verdict.accepted;
         self.judge(verdict).await?;
-        self.ledger.proof.is_resent(hour);
+        self.ledger.proof.resend_told(hour);
         self.ledger.is_changed = true;
         Ok(())
     }
