@@ -134,39 +134,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         verification.work.changed().rows += page.len() as u64;
         if read.heals {
-            let hour = hour(read.window.start());
-            let Some(healing) = verification.healing.get_mut(&hour) else {
-                return Ok(false);
-            };
-            let wanted = &healing.wanted;
-            let (source, privacy) = (&self.parts.source, &mut self.parts.privacy);
-            let (window, excluded) = (read.window, &self.parts.excluded);
-            let mut found = BTreeMap::new();
-            let chosen = page.only(|row| {
-                let message = row.key.message();
-                let is_in = row
-                    .received
-                    .is_some_and(|received| window.contains(received));
-                let is_chosen = is_in
-                    && wanted
-                        .as_ref()
-                        .is_none_or(|wanted| wanted.contains(&message));
-                // Its status may have changed since it was found missing, to one that is not wanted.
-                if is_chosen && wanted.is_some() && excluded.rule(row.json).is_none() {
-                    found
-                        .entry(message)
-                        .or_insert_with(|| named(source.as_ref(), privacy, row.json));
-                }
-                is_chosen
-            });
-            self.keep_found(hour, found).await?;
-            return Box::pin(self.take_new(&chosen, read)).await;
+            return self.take_missing(page, read).await;
         }
-        let excludes = self.parts.excluded.has_rules();
         let mut excluded = 0;
         for row in page.rows() {
             // What is not wanted is not sent, so that it is not missing.
-            let is_unwanted = excludes && self.parts.excluded.rule(row.json).is_some();
+            let is_unwanted = self.parts.excluded.rule(row.json).is_some();
             excluded += usize::from(is_unwanted);
             if let Some(received) = row.received
                 && read.window.contains(received)
@@ -207,7 +180,38 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(false)
     }
 
-    /// A window of a verification was read to its end. Whether nothing of it is on its way.
+    /// Puts the rows of a page into batches that were found missing, or are to be sent again.
+    async fn take_missing(
+        &mut self,
+        page: &Page<S::Link>,
+        read: &mut WindowRead<S, K>,
+    ) -> Result<bool, End> {
+        let hour = hour(read.window.start());
+        let verification = self.verification.as_ref();
+        let Some(healing) = verification.and_then(|one| one.healing.get(&hour)) else {
+            return Ok(false);
+        };
+        let wanted = healing.wanted.as_ref();
+        let (source, privacy) = (&self.parts.source, &mut self.parts.privacy);
+        let (window, excluded) = (read.window, &self.parts.excluded);
+        let mut found = BTreeMap::new();
+        let chosen = page.only(|row| {
+            let message = row.key.message();
+            let is_in = row.received.is_some_and(|at| window.contains(at));
+            let is_chosen = is_in && wanted.is_none_or(|wanted| wanted.contains(&message));
+            // Its status may have changed since it was found missing, to one that is not wanted.
+            if is_chosen && wanted.is_some() && excluded.rule(row.json).is_none() {
+                found
+                    .entry(message)
+                    .or_insert_with(|| named(source.as_ref(), privacy, row.json));
+            }
+            is_chosen
+        });
+        self.keep_found(hour, found).await?;
+        Box::pin(self.take_new(&chosen, read)).await
+    }
+
+    /// A window of a verification was read to its end.
     pub(super) async fn audited(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
         self.pending.abandon(read.id);
         let window = read.window;
