@@ -253,7 +253,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.plan().await?;
             self.send_lingering().await?;
             if self.details.is_some() {
-                // It is large, and mostly there is none.
+                // Boxed, as its future is large and mostly not needed.
                 Box::pin(self.look_after_details()).await?;
             }
             self.journal_when_due().await?;
@@ -268,7 +268,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 Turn::Delivered(first) => self.delivered(first).await?,
                 Turn::Offered(done) => Box::pin(self.offered(done)).await?,
                 Turn::Detailed(done) => self.details_came(done),
-                // It is large, and seldom has anything to do.
+                // Boxed, as its future is large and seldom needed.
                 Turn::Looked(found) => Box::pin(self.orders_found(found)).await?,
                 Turn::Time => self.journal_when_quiet().await?,
             }

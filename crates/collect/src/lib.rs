@@ -91,7 +91,7 @@ pub trait Source: Send + Sync + 'static {
         SourceTime::local(local)
     }
 
-    /// This time has surely passed, as an earlier process has kept: who says that it is earlier is not believed.
+    /// This time has surely passed, as an earlier process has kept: an answer of an earlier time is not believed.
     fn has_passed(&self, _at: DateTime<Utc>) {}
 
     /// Asks the source for its time, also with a wrong local clock; what it answers is

@@ -46,7 +46,7 @@ pub struct StandingOrder {
     pub id: Uuid,
     /// So many hours back each verification reaches at least.
     pub hours_back: u32,
-    /// Whether the person has thought better of it.
+    /// Whether it was cancelled.
     pub off: bool,
 }
 

@@ -1,6 +1,6 @@
 //! What a person leaves for the collection, and how far that has got.
 //!
-//! Of each there are two files in the store, each with one writer. Who asks writes the order; the collection
+//! Of each there are two files in the store, each with one writer: a command writes the order, the collection
 //! looks at it now and then, and writes its progress. So a command can leave an order to a running trigger,
 //! and both survive restarts.
 
@@ -111,7 +111,7 @@ pub struct RangeOrder<W: RangeWork> {
     /// What is to be done.
     #[serde(flatten)]
     pub work: W,
-    /// Whether the person has thought better of it.
+    /// Whether it was cancelled.
     pub cancelled: bool,
 }
 

@@ -77,7 +77,7 @@ impl<B> Draft<B> {
         }
     }
 
-    /// How long until it leaves as it is; none when it has no rows.
+    /// How long until it leaves although it is not full; none when it has no rows.
     pub(crate) fn leaves_in(&self) -> Option<Duration> {
         let filled = self.filled.filter(|_| !self.rows.is_empty())?;
         Some(LINGER.saturating_sub(filled.elapsed()))

@@ -200,7 +200,7 @@ impl Proof {
         // was forgotten before a backfill led back makes no record.
         let forgotten = hour(coverage.memory());
         let once = *self.once.get_or_insert(first.max(forgotten));
-        // So is what was read again for somebody who has given that up since: the rows are in the journal.
+        // So is what was read again for an order that was given up since: its rows are in the journal.
         let until = self.reopened.first().map_or(once, |hour| once.min(*hour));
         self.until = Some(until);
         let newest = self.days.last_key_value();
@@ -212,8 +212,7 @@ impl Proof {
         self.changed.retain(|hour, _| *hour >= first);
     }
 
-    /// What was received after `horizon` may be read again, as somebody asks for it. To be told before that
-    /// is done.
+    /// What was received after `horizon` may be read again. To be called before that is done.
     pub(crate) fn reopen(&mut self, coverage: &Coverage, horizon: DateTime<Utc>) {
         let first = hour(horizon);
         let Some((until, once)) = self.until.zip(self.once) else {

@@ -52,7 +52,7 @@ pub(crate) struct Reader<S: Source, K: Sink> {
 /// The reading of one window.
 pub(crate) struct WindowRead<S: Source, K: Sink> {
     pub(crate) id: PendingId,
-    /// Who reads it: told with each page, as another reader may go on with a window that has waited.
+    /// The number of its reader, set with each page: another one may go on with a window that has waited.
     pub(crate) reader: usize,
     pub(crate) lane: Lane,
     pub(crate) window: Window,

@@ -194,7 +194,7 @@ impl Coverage {
     /// Whether a row received at this instant is to be looked at only in a window that holds it:
     /// its time is done, and whether it was delivered may be forgotten.
     pub fn is_done_with(&self, instant: DateTime<Utc>) -> bool {
-        // What was never read counts as lost, or nobody asks for it: who does later is sent its rows then.
+        // What is lost, skipped or not asked for was never read: a later backfill is sent its rows.
         let holes = [&self.unasked, &self.skipped, &self.lost];
         let mut holes = holes.into_iter().flatten();
         let is_closed =
@@ -342,7 +342,7 @@ impl Coverage {
         self.tidy();
     }
 
-    /// What was received before `instant` and is still settling is not read again. What that is.
+    /// Gives up to read again what was received before `instant` and is still settling, and returns it.
     pub fn give_up_before(&mut self, instant: DateTime<Utc>) -> Vec<Window> {
         let settling = |one: &Stretch| matches!(one.phase, Phase::Settling(_));
         let old = |one: &&Stretch| settling(one) && one.window.end() <= instant;

@@ -325,7 +325,7 @@ impl Schedule {
 
     /// The live edge lies ahead of the source's time, as a wrong clock leaves it behind: what has not
     /// happened yet is taken back, also what counts as read, and what was read while that clock was
-    /// believed, since the time has `leapt` ahead. What that is; none when there is nothing.
+    /// believed, since the time has `leapt` ahead. Returns it; none when there is nothing.
     pub fn retract(&mut self, now: DateTime<Utc>, leapt: Option<DateTime<Utc>>) -> Option<Window> {
         self.coverage.retract_all(now, leapt)
     }

@@ -149,7 +149,7 @@ pub(crate) struct FailureVerdict {
     pub(crate) call: bool,
     /// Whether its page has failed again and again while others were answered.
     pub(crate) is_stubborn: bool,
-    /// Whether it has failed again and again, be it that nothing else was asked for.
+    /// Whether it has failed again and again, also when nothing else was asked for.
     pub(crate) is_lasting: bool,
     /// Whether several requests in a row have failed, of any reader, and whether many have.
     pub(crate) is_general: bool,

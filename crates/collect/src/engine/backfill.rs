@@ -228,8 +228,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// The person has thought better of it. What has begun is read to its end: nobody would know of
-    /// its delivered rows if the rest were asked for again.
+    /// The backfill is cancelled. Hours that have begun are read to their end: if the rest were asked for
+    /// again, their delivered rows would not be known.
     async fn cancel(&mut self) -> Result<(), End> {
         let Some(backfill) = self.backfill.as_mut().filter(|one| !one.cancelled) else {
             return Ok(());
@@ -296,7 +296,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// The backfill has come to its end, or will not begin.
     async fn ends(&mut self, phase: OrderPhase) -> Result<(), End> {
-        // Who reads that it has ended must find that kept.
+        // The timeline is safe before the progress says that the order has ended.
         self.persist_changes().await?;
         let Some(backfill) = &mut self.backfill else {
             return Ok(());

@@ -72,7 +72,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let stop = self.parts.stop.clone();
         // So that the loop is seen to turn, however long the intake is down.
         let pause = self.ledger.batches_due_in().unwrap_or(LOOKING);
-        // Beside a full hand the next one may leave after a while. Who waits for something else has room.
+        // Beside a full hand the next one may leave after a while. A caller that waits for something else has room.
         let room = self.room_in().filter(|room| !room.is_zero());
         let pause = room.map_or(pause, |room| pause.min(room));
         // A person may make room for what is in hand.
@@ -90,7 +90,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Waits as long as so much is in hand that nothing more may come.
     pub(super) async fn wait_for_hand(&mut self) -> Result<(), End> {
         while self.outflow.stands_still() {
-            // It is large, and seldom needed.
+            // Boxed, as its future is large and seldom needed.
             Box::pin(self.wait_for_room()).await?;
         }
         Ok(())

@@ -48,7 +48,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         read.asks_for_message();
         match read.lane {
-            // It comes after all else, and keeps its reader as its other pages do.
+            // A verification reads last, and keeps its reader.
             Lane::Verify => self.resume(read, Duration::ZERO),
             _ => self.wait_apart(read, Duration::ZERO),
         }

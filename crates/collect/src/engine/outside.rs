@@ -66,7 +66,7 @@ impl Strays {
         self.is_hearsay || self.until.is_some_and(|until| now < until)
     }
 
-    /// The time is known for certain: they are not looked out for for ever, also when a file says so.
+    /// The time is known for certain: a file that names a far instant holds for one lookout only.
     pub(super) fn judge(&mut self, now: DateTime<Utc>) {
         if std::mem::take(&mut self.is_hearsay) {
             self.until = self.until.map(|until| until.min(now + LOOKOUT));

@@ -45,7 +45,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// the next; and syncs what has been journaled long enough ago.
     pub(super) async fn journal_when_due(&mut self) -> Result<(), End> {
         if self.ledger.is_journal_due() {
-            // It is large, and seldom due.
+            // Boxed, as its future is large and seldom needed.
             Box::pin(self.journal_accepted()).await?;
         }
         if self.ledger.is_sync_due() {

@@ -77,7 +77,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.follow_source();
             if let Some(window) = self.schedule.live(now) {
                 if self.schedule.missing() > TimeDelta::zero() {
-                    // Who looks at the timeline sees what is missing.
+                    // So that the stored timeline shows what is missing.
                     self.ledger.is_changed = true;
                 }
                 self.tell_standing();

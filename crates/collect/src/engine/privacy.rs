@@ -81,7 +81,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         read: &WindowRead<S, K>,
     ) -> Result<(), End> {
         while self.letter_work.withheld.len() >= MOST_WITHHELD {
-            // It is large, and seldom needed.
+            // Boxed, as its future is large and seldom needed.
             Box::pin(self.wait_for_room()).await?;
         }
         let undelivered = Undelivered {

@@ -205,7 +205,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !self.may_ask(0) || asking != Asking::All && self.is_asking() {
             return Ok(());
         }
-        // Whether its window lies in the future is not known any more. One in the midst of its pages goes on,
+        // Whether its window lies in the future is not known any more. One that has begun goes on,
         // but not while single requests are made: this is the one, and no other would tell the time.
         let read = self.readers.first_mut().and_then(|reader| match asking {
             Asking::All => reader.give_back(),

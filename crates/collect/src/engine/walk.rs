@@ -163,7 +163,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             && let Some(page) = page.take()
         {
             if damage.mended.is_empty() {
-                // It comes as it is, as a whole one does: what else is damaged is not damaged on the way.
+                // It counts as whole: its damage is known, and did not come on the way.
                 self.parking.whole_pages += 1;
             }
             return self.accept(read, page).await;

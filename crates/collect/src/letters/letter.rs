@@ -74,7 +74,7 @@ pub struct Undelivered {
     pub reason: String,
     /// Whether a copy of the event with its subject cut goes in its place.
     pub copy_sent: bool,
-    /// The thing itself.
+    /// What cannot be delivered.
     pub content: Content,
 }
 

@@ -83,8 +83,8 @@ impl Coverage {
         read.filter_map(|one| one.within(window)).collect()
     }
 
-    /// The backfill is given up, but for the hours that `keeps` names: all else of it stands as it did before.
-    /// What that is.
+    /// Gives up the backfill, but for the hours that `keeps` names: all others stand as before, and are
+    /// returned.
     pub fn give_up_backfill(&mut self, keeps: impl Fn(Window) -> bool) -> Vec<Window> {
         let wanted: Vec<Window> = self.wanted().collect();
         let given_up = wanted.into_iter().flat_map(hours);
@@ -99,8 +99,8 @@ impl Coverage {
         given_up
     }
 
-    /// What of a window was read before a backfill asked for it again stands as it did. All else of it is done
-    /// with: what that is.
+    /// What of a window was read before a backfill asked for it again stands as it did. The rest becomes
+    /// final, and is returned.
     pub(super) fn restore(&mut self, window: Window) -> Vec<Window> {
         let again = self.again.iter();
         let read: Vec<Stretch> = again.filter_map(|one| one.within(window)).collect();

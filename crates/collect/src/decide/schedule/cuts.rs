@@ -48,7 +48,7 @@ impl Schedule {
         self.narrowing.of(lane).most = Some(half);
     }
 
-    /// The live edge fails with what is read by the way: it goes on with its newest part alone.
+    /// The live edge fails together with the past before it: it goes on with its newest part alone.
     pub fn let_go_of_the_past(&mut self, window: Window) {
         self.release(window);
         if let Some(alone) = self.newest_alone(window) {

@@ -42,7 +42,7 @@ impl Schedule {
     /// being read.
     pub fn probe(&mut self, now: DateTime<Utc>, span: TimeDelta) -> Option<(Lane, Window)> {
         let end = whole_second(now - self.settings.delay);
-        // What the position was moved over is somebody else's, or delivered and forgotten.
+        // What the position was moved over is not ours to read, or is delivered and forgotten.
         let done = self.coverage.floor().max(self.coverage.memory());
         let free = self.busy_until(end).fold(done, DateTime::max);
         let window = Window::new(free.max(end - span), end)?;
@@ -143,7 +143,7 @@ impl Schedule {
         Window::new(cut, window.end()).unwrap_or(window)
     }
 
-    /// The window of the live edge, begun earlier so that what is due again is read by the way.
+    /// The window of the live edge, begun earlier so that it takes along what is due again.
     pub(super) fn with_the_past(&self, newest: Window, now: DateTime<Utc>) -> Window {
         let most = self.narrowing.live.most;
         if most.is_some_and(|most| most < newest.span() * 2) {
@@ -187,8 +187,8 @@ impl Schedule {
         Some(self.narrowing.past.start_of(self.uncut(window)))
     }
 
-    /// The beginning of the second of an instant that is read again, where that is read again, too: what was
-    /// skipped is somebody else's.
+    /// The beginning of the second of an instant that is read again, or the instant itself where the position
+    /// was moved over that beginning: what was skipped is not ours to read.
     fn second_of(&self, instant: DateTime<Utc>) -> DateTime<Utc> {
         let second = whole_second(instant).max(self.coverage.floor());
         let read = self.coverage.read_at(second);

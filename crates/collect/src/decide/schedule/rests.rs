@@ -63,7 +63,7 @@ impl Schedule {
         let rests = self.rests.add(window, until);
         if rests {
             self.give_back(window);
-            // Nobody reads it by the way, and what lies beside it is asked for without it.
+            // Windows beside it are asked for without it.
             self.cuts.extend([window.start(), window.end()]);
         }
         rests

@@ -162,7 +162,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Box::pin(self.resend(hour, resumed)).await
     }
 
-    /// The person has thought better of it. An hour whose rows are being delivered is done first.
+    /// The verification is cancelled. An hour whose rows are being delivered is finished first.
     async fn cancel_verification(
         &mut self,
         order: VerifyOrder,
