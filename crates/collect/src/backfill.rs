@@ -4,10 +4,7 @@ use chrono::{DateTime, Utc};
 use rows::Window;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    event::PageCount,
-    order::{RangeOrder, RangeProgress, RangeWork},
-};
+use crate::order::{RangeOrder, RangeProgress, RangeWork};
 
 /// A range that a person wants delivered.
 pub type BackfillOrder = RangeOrder<BackfillWork>;
@@ -84,14 +81,6 @@ impl BackfillCounts {
             refused: 0,
             lost: 0,
         }
-    }
-
-    pub(super) fn page(&mut self, count: PageCount) {
-        let sent = count.sent();
-        self.rows += (sent + count.known + count.excluded) as u64;
-        self.new += sent as u64;
-        self.known += count.known as u64;
-        self.excluded += count.excluded as u64;
     }
 
     /// What is `unread` of the range.

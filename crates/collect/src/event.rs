@@ -8,7 +8,7 @@ use rows::{Window, exclude::Rule};
 use tokio::{task, time::Instant};
 
 use crate::{
-    Lane,
+    Lack, Lane, Standpoint,
     backfill::BackfillProgress,
     decide::{details::DetailsFate, evidence::Loss},
     letters::Stock,
@@ -267,28 +267,6 @@ impl PageCount {
     pub fn sent(&self) -> usize {
         self.new + self.late + self.changed
     }
-}
-
-/// How far a collection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standpoint {
-    /// The oldest instant that is missing.
-    pub missing: DateTime<Utc>,
-    /// How old it is.
-    pub age: TimeDelta,
-    /// From which age on the collection is behind.
-    pub behind_from: TimeDelta,
-}
-
-/// What a collection has never read by now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lack {
-    /// How old its oldest instant is by the source's clock; zero when there is none.
-    pub age: TimeDelta,
-    /// How much it is.
-    pub span: TimeDelta,
-    /// In how many pieces.
-    pub gaps: usize,
 }
 
 /// Where a collection stands.

@@ -51,14 +51,12 @@ pub use self::{
         lateness,
         leaps::KeptLeaps,
         schedule,
-        schedule::Lane,
+        schedule::{Lack, Lane, Standpoint},
         start,
         width::Newest,
     },
     engine::{Collector, DetailsWish, Opening, Parts},
-    event::{
-        Activity, Busy, Event, Lack, Novelty, Observer, PageCount, Standing, Standpoint, WaitsFor,
-    },
+    event::{Activity, Busy, Event, Novelty, Observer, PageCount, Standing, WaitsFor},
     excluded::{EXCLUSIONS_FILE, Excluded},
     ledger::{journal, timeline},
 };

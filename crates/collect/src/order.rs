@@ -155,6 +155,10 @@ pub struct RangeProgress<W: RangeWork> {
     pub after: Option<Uuid>,
 }
 
+/// An order with the progress in the store: its own, or that of another one, which may say that this one has
+/// ended.
+pub(crate) type FoundRange<W> = (RangeOrder<W>, Option<RangeProgress<W>>);
+
 /// What keeps an order from going on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {

@@ -176,6 +176,16 @@ impl Coverage {
             .map_or_else(|| self.edge(), |window| window.start())
     }
 
+    /// Whether the stretches follow one another, as they always do.
+    pub(crate) fn is_sound(&self) -> bool {
+        let mut at = self.floor;
+        self.stretches.iter().all(|stretch| {
+            let follows = stretch.window.start() == at;
+            at = stretch.window.end();
+            follows && stretch.rows.is_finite()
+        })
+    }
+
     /// All stretches, oldest first.
     pub fn stretches(&self) -> &[Stretch] {
         &self.stretches
@@ -229,6 +239,13 @@ impl Coverage {
     pub fn unread_around(&self, instant: DateTime<Utc>) -> Option<Window> {
         let stretch = self.stretch(instant)?;
         matches!(stretch.phase, Phase::Missing | Phase::Wanted).then_some(stretch.window)
+    }
+
+    /// Since when rows are being looked for that surface late; none when nothing is settling.
+    pub fn settling_since(&self) -> Option<DateTime<Utc>> {
+        let settling = |one: &&Stretch| matches!(one.phase, Phase::Settling(_));
+        let oldest = self.stretches.iter().find(settling)?;
+        Some(oldest.window.start())
     }
 
     /// About how many rows lie in `window`, as far as it has been read.

@@ -21,6 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use tokio::time::Instant;
 
+pub use self::standing::{Lack, Standpoint};
 use self::{busy::Busy, rests::Rests};
 use crate::{
     SourceLimits,

@@ -15,7 +15,7 @@ use rows::Window;
 
 use crate::{
     decide::{coverage::Coverage, lateness::Lateness},
-    ledger::timeline::{Found, TIMELINE_FILE, Timeline},
+    ledger::timeline::{Found, TIMELINE_FILE, Timeline, comparable},
 };
 
 /// A position may lie after now by this: another machine's clock has written it.
@@ -363,11 +363,6 @@ fn plausible(
 /// Whether a position lies back further than rows are kept anywhere: no start goes by it.
 pub fn is_long_ago(position: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now - position > LONG_AGO
-}
-
-/// The checkpoint with the digits that are kept of it.
-pub(crate) fn comparable(checkpoint: DateTime<Utc>) -> DateTime<Utc> {
-    checkpoint.trunc_subsecs(6)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::{
         orders::{OrderUnderWay, is_over},
         persist::until_stored,
     },
+    event::PageCount,
     known::hour,
     ledger::timeline::{Found, Timeline},
     order::OrderPhase,
@@ -26,6 +27,16 @@ pub(super) struct Backfill {
     pub(super) work: OrderUnderWay<BackfillWork>,
     /// Whether it was cancelled: only what has begun is read to its end.
     cancelled: bool,
+}
+
+impl BackfillCounts {
+    pub(super) fn page(&mut self, count: PageCount) {
+        let sent = count.sent();
+        self.rows += (sent + count.known + count.excluded) as u64;
+        self.new += sent as u64;
+        self.known += count.known as u64;
+        self.excluded += count.excluded as u64;
+    }
 }
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, orders::FoundRange, persist::until_stored},
+    engine::{Collector, End, persist::until_stored},
     nightly::{Nights, QuietHours, StandingOrder},
-    order::{OrderFile as _, OrderPhase},
+    order::{FoundRange, OrderFile as _, OrderPhase},
     verify::{Verdict, VerifyOrder, VerifyProgress, VerifyWork},
 };
 

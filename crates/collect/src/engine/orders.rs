@@ -24,7 +24,7 @@ use crate::{
         persist::until_stored,
     },
     letters::order::LettersOrder,
-    order::{OrderFile, OrderPhase, RangeOrder, RangeProgress, RangeWork, Trouble},
+    order::{FoundRange, OrderFile, OrderPhase, RangeOrder, RangeProgress, RangeWork, Trouble},
     verify::VerifyWork,
 };
 
@@ -53,10 +53,6 @@ pub(super) struct Orders {
     /// Why what a person has left could not be read, and when that was told.
     unreadable: BTreeMap<String, Instant>,
 }
-
-/// An order with the progress in the store: its own, or that of another one, which may say that this one has
-/// ended.
-pub(super) type FoundRange<W> = (RangeOrder<W>, Option<RangeProgress<W>>);
 
 #[derive(Debug)]
 pub(super) struct FoundOrders {

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store, WaitsFor,
-    engine::{Collector, End, verify::Verification},
+    engine::{Collector, End},
     known::KeyRef,
     ledger::timeline::Timeline,
 };
@@ -119,7 +119,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let certain = self.time().certain;
         let horizon = self.schedule.coverage().floor() - self.strays.memory(certain);
         let healing = self.verification.as_ref();
-        let healing = healing.and_then(Verification::healing_since);
+        let healing = healing.and_then(|one| one.healing_since());
         // Also before a start has found the order of it.
         let resending = self.ledger.proof.resending_since();
         let held = healing.into_iter().chain(resending);

@@ -2,17 +2,12 @@
 
 use std::io;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Store,
-    decide::{
-        coverage::{Coverage, Phase},
-        lateness::Lateness,
-        leaps::KeptLeaps,
-        start::comparable,
-    },
+    decide::{coverage::Coverage, lateness::Lateness, leaps::KeptLeaps},
     ledger::journal::Inventory,
 };
 
@@ -167,24 +162,9 @@ impl Found {
     }
 }
 
-impl Coverage {
-    /// Whether the stretches follow one another, as they always do.
-    fn is_sound(&self) -> bool {
-        let mut at = self.floor();
-        self.stretches().iter().all(|stretch| {
-            let follows = stretch.window.start() == at;
-            at = stretch.window.end();
-            follows && stretch.rows.is_finite()
-        })
-    }
-
-    /// Since when rows are being looked for that surface late; none when nothing is settling.
-    pub fn settling_since(&self) -> Option<DateTime<Utc>> {
-        let settling = |phase| matches!(phase, Phase::Settling(_));
-        let mut stretches = self.stretches().iter();
-        let oldest = stretches.find(|stretch| settling(stretch.phase))?;
-        Some(oldest.window.start())
-    }
+/// The checkpoint with the digits that are kept of it.
+pub(crate) fn comparable(checkpoint: DateTime<Utc>) -> DateTime<Utc> {
+    checkpoint.trunc_subsecs(6)
 }
 
 #[cfg(test)]

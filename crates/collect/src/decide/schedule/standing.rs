@@ -4,7 +4,28 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 use super::{COARSE, LATE, LONGEST_SETTLE_TIME, NEAR_THE_END, Schedule, ScheduleSettings};
-use crate::{Lack, Standpoint};
+
+/// How far a collection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standpoint {
+    /// The oldest instant that is missing.
+    pub missing: DateTime<Utc>,
+    /// How old it is.
+    pub age: TimeDelta,
+    /// From which age on the collection is behind.
+    pub behind_from: TimeDelta,
+}
+
+/// What a collection has never read by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// How old its oldest instant is by the source's clock; zero when there is none.
+    pub age: TimeDelta,
+    /// How much it is.
+    pub span: TimeDelta,
+    /// In how many pieces.
+    pub gaps: usize,
+}
 
 impl Schedule {
     /// How many times later than it should the past is read again, when that is worth a word.
