@@ -54,10 +54,9 @@ use crate::{
     },
     excluded::Excluded,
     known::KnownRows,
-    ledger::{Ledger, journal::Journal},
+    ledger::{Ledger, journal::Remembered},
     letters::Letters,
     outflow::{Delivery, Outflow},
-    proof::Proof,
     reader::{Reader, WindowRead},
 };
 
@@ -184,13 +183,11 @@ enum Turn<L, H> {
 }
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
-    /// A collector that follows `schedule` and knows the `known` rows.
-    pub fn new(
+    /// A collector that follows `schedule` and knows the rows that are `remembered`.
+    pub(crate) fn new(
         parts: Parts<S, K, T, C>,
         mut schedule: Schedule,
-        known: KnownRows,
-        journal: Journal,
-        proof: Proof,
+        remembered: Remembered,
     ) -> Self {
         schedule.adapt(&without_latency(parts.source.limits()));
         let outflow = Outflow::new(Arc::clone(&parts.sink));
@@ -201,8 +198,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             outflow,
             schedule,
             pending: PendingWindows::default(),
-            known,
-            ledger: Ledger::new(journal, proof),
+            known: remembered.known,
+            ledger: Ledger::new(remembered.journal, remembered.proof),
             readers: (0..=BESIDE).map(|_| Reader::new()).collect(),
             parking: Parking::default(),
             completing: Parking::default(),

@@ -69,8 +69,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Result<Self, E> {
         let mut asked = JoinSet::new();
         let task = asked.spawn(Self::told_time(Arc::clone(&parts.source))).id();
-        let found = recall.await?;
-        let mut collector = Self::new(parts, schedule, found.known, found.journal, found.proof);
+        let mut collector = Self::new(parts, schedule, recall.await?);
         collector.asked = asked;
         if let Some(reader) = collector.readers.first_mut() {
             reader.asked_by = Some(task);

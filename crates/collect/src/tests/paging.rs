@@ -307,14 +307,7 @@ impl Play {
             };
             let start = StartDecision::new(witnesses, terms);
             let schedule = Schedule::new(settings, start.coverage, start.lateness);
-            let run = Collector::new(
-                parts,
-                schedule,
-                remembered.known,
-                remembered.journal,
-                remembered.proof,
-            )
-            .run();
+            let run = Collector::new(parts, schedule, remembered).run();
             let stopping = async {
                 tokio::time::sleep(self.life).await;
                 stop.cancel();

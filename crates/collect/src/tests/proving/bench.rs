@@ -323,13 +323,7 @@ impl Bench {
         let nothing = coverage::Coverage::new(self.clock.now());
         let schedule = Schedule::new(bench_settings(), nothing, lateness::Lateness::default());
         let schedule = scoped(schedule);
-        let mut collector = Collector::new(
-            parts,
-            schedule,
-            remembered.known,
-            remembered.journal,
-            remembered.proof,
-        );
+        let mut collector = Collector::new(parts, schedule, remembered);
         match self.holds.load(Ordering::Relaxed) {
             0 => {}
             events => collector.hold_at_most(events),
