@@ -21,7 +21,10 @@ use base::Clock;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use rows::{RowKeyer, RowSpan, Window};
+use rows::{
+    RowKeyer, RowSpan, Window,
+    reader::{Field, Known},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -109,6 +112,34 @@ struct World {
 }
 
 impl World {
+    fn new(
+        rows: Vec<Row>,
+        details: Option<DetailsWish>,
+        faults: u32,
+        random: StdRng,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            rows,
+            accepted: Mutex::default(),
+            overtaken: Mutex::default(),
+            detailed: Mutex::default(),
+            details,
+            stalls: false,
+            is_slow: false,
+            names_nobody: false,
+            fates: Mutex::default(),
+            refusals: AtomicU32::default(),
+            dropped: AtomicU32::default(),
+            doubted: Mutex::default(),
+            random: Mutex::new(random),
+            faults: faults.into(),
+            asked_time: AtomicU32::default(),
+            knows_time: AtomicBool::default(),
+            clock,
+        }
+    }
+
     fn chance(&self, percent: u32) -> bool {
         self.random.lock().unwrap().random_ratio(percent, 100)
     }
@@ -168,6 +199,13 @@ fn number(event: impl AsRef<[u8]>) -> (usize, bool) {
     let is_own = |details: &serde_json::Value| details[0]["of"] == number;
     assert!(details.is_none_or(is_own), "{event}");
     (number, details.is_some())
+}
+
+fn naming(name: &str) -> Field {
+    match name {
+        "status" => Field::Known(Known::Status),
+        _ => Field::Other,
+    }
 }
 
 fn refuse<T>(class: ErrorClass) -> Result<T, SourceError> {
@@ -896,25 +934,7 @@ async fn check(
             row.changes = row.changes.filter(|at| *at <= last);
         }
     }
-    let world = Arc::new(World {
-        rows: truth,
-        accepted: Mutex::default(),
-        overtaken: Mutex::default(),
-        detailed: Mutex::default(),
-        details,
-        stalls: false,
-        is_slow: false,
-        names_nobody: false,
-        fates: Mutex::default(),
-        refusals: AtomicU32::default(),
-        dropped: AtomicU32::default(),
-        doubted: Mutex::default(),
-        random: Mutex::new(random),
-        faults: faults.into(),
-        asked_time: AtomicU32::default(),
-        knows_time: AtomicBool::default(),
-        clock,
-    });
+    let world = Arc::new(World::new(truth, details, faults, random, clock));
     let disk = Arc::new(Disk::default());
     let mut allowed = Allowed::new();
     for (number, (life, wish)) in lives.into_iter().enumerate() {

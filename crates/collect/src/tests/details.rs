@@ -1,18 +1,8 @@
 //! Details of a row go with it or not at all, and nothing waits for them for long.
 
-use rows::{
-    details::WantedStatuses,
-    reader::{Field, Known},
-};
+use rows::details::WantedStatuses;
 
 use super::*;
-
-fn naming(name: &str) -> Field {
-    match name {
-        "status" => Field::Known(Known::Status),
-        _ => Field::Other,
-    }
-}
 
 /// Details are wanted of rows with these statuses.
 pub(super) fn wish(statuses: &[&str]) -> DetailsWish {
@@ -38,27 +28,12 @@ fn world(details: DetailsWish, faults: u32, stalls: bool) -> (Arc<World>, DateTi
             changes: (minute % 2 == 0).then_some(received),
         }
     };
-    let world = World {
-        // Up to the first that is refused.
-        rows: (0..36).map(row).collect(),
-        accepted: Mutex::default(),
-        overtaken: Mutex::default(),
-        detailed: Mutex::default(),
-        details: Some(details),
-        stalls,
-        is_slow: false,
-        names_nobody: false,
-        fates: Mutex::default(),
-        refusals: AtomicU32::default(),
-        dropped: AtomicU32::default(),
-        doubted: Mutex::default(),
-        random: Mutex::new(StdRng::seed_from_u64(7)),
-        faults: faults.into(),
-        asked_time: AtomicU32::default(),
-        knows_time: AtomicBool::default(),
-        clock: Clock::virtual_from(now),
-    };
-    (Arc::new(world), start)
+    // Up to the first that is refused.
+    let rows = (0..36).map(row).collect();
+    let random = StdRng::seed_from_u64(7);
+    let clock = Clock::virtual_from(now);
+    let world = World::new(rows, Some(details), faults, random, clock);
+    (Arc::new(World { stalls, ..world }), start)
 }
 
 fn fate(world: &World, fate: DetailsFate) -> usize {

@@ -4,7 +4,6 @@ use rows::{
     Broken, Damage,
     exclude::Exclusions,
     privacy::{Addresses, Exposure, Privacy, Subjects},
-    reader::{Field, Known},
 };
 
 use super::*;
@@ -344,13 +343,6 @@ impl Bench {
             }
             () = script => {}
         }
-    }
-}
-
-fn naming(name: &str) -> Field {
-    match name {
-        "status" => Field::Known(Known::Status),
-        _ => Field::Other,
     }
 }
 
