@@ -27,9 +27,31 @@ pub(super) type Mail = (DateTime<Utc>, bool);
 /// What happens when a page is asked for.
 type Hook = Box<dyn FnMut(Lane, Window, bool) -> Result<(), ErrorClass> + Send>;
 
+/// A clock that begins at the same full hour in each test.
+pub(super) struct FullHour(Clock);
+
+impl Default for FullHour {
+    fn default() -> Self {
+        Self(Clock::virtual_from(full_hour()))
+    }
+}
+
+impl std::ops::Deref for FullHour {
+    type Target = Clock;
+
+    fn deref(&self) -> &Clock {
+        &self.0
+    }
+}
+
+fn full_hour() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
 /// A source, a sink and a disk.
+#[derive(Default)]
 pub(super) struct Bench {
-    pub(super) clock: Clock,
+    pub(super) clock: FullHour,
     pub(super) disk: Arc<Disk>,
     pub(super) start: DateTime<Utc>,
     pub(super) rows: Mutex<Vec<Mail>>,
@@ -115,53 +137,16 @@ impl Bench {
 
     /// The same, and the source's clock is so far ahead of the local one.
     pub(super) fn ahead(of_hour: usize, skew: TimeDelta) -> Arc<Self> {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let start = now + skew - TimeDelta::hours(HOURS + 3);
+        let start = full_hour() + skew - TimeDelta::hours(HOURS + 3);
         let apart = TimeDelta::hours(1) / i32::try_from(of_hour).unwrap();
         let count = of_hour * usize::try_from(HOURS + 3).unwrap();
         let row = |n: usize| start + apart * i32::try_from(n).unwrap() + TimeDelta::seconds(1);
         Arc::new(Self {
-            clock: Clock::virtual_from(now),
-            disk: Arc::new(Disk::default()),
             start,
             rows: Mutex::new((0..count).map(|n| (row(n), false)).collect()),
-            sent: Mutex::default(),
             page: Mutex::new(1000),
-            takes: Mutex::default(),
-            is_unbounded: AtomicBool::default(),
-            looks_beyond: AtomicBool::default(),
-            refuses: AtomicBool::default(),
-            is_long: AtomicBool::default(),
-            hopeless: Mutex::default(),
-            answers_in: Mutex::default(),
-            refused: Mutex::default(),
-            accepted: AtomicUsize::default(),
-            holds: AtomicUsize::default(),
-            most_held: AtomicUsize::default(),
-            standstills: AtomicUsize::default(),
-            broken: Mutex::default(),
-            mended: Mutex::default(),
-            hides_links: AtomicBool::default(),
-            is_damaged: AtomicBool::default(),
-            is_silent: AtomicBool::default(),
-            is_bare: AtomicBool::default(),
-            excludes: AtomicBool::default(),
-            is_mass: AtomicBool::default(),
-            changes: AtomicBool::default(),
-            hides: AtomicBool::default(),
-            is_alone: AtomicBool::default(),
-            is_auditing: AtomicBool::default(),
             time: Mutex::new((true, skew)),
-            tells_no_time: AtomicBool::default(),
-            hook: Mutex::default(),
-            by_id: Mutex::default(),
-            nights: AtomicUsize::default(),
-            failures: AtomicUsize::default(),
-            takes_letters: Mutex::default(),
-            no_room: AtomicUsize::default(),
-            standpoints: AtomicUsize::default(),
-            standings: AtomicUsize::default(),
-            unremembered: AtomicUsize::default(),
+            ..Self::default()
         })
     }
 
