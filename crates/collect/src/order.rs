@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Store;
 
 /// The version of the format of a file: the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u32", try_from = "u32")]
 pub(crate) struct FormatVersion;
 

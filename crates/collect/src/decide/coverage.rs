@@ -80,7 +80,7 @@ impl Stretch {
 }
 
 /// The timeline of one collection.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Rows received before it are not ours: another module has delivered them, or nobody asked
     /// for them.
@@ -125,15 +125,9 @@ impl Coverage {
         Self {
             origin: start,
             floor: start,
-            stretches: Vec::new(),
-            lost: Vec::new(),
-            losses: Vec::new(),
-            unasked: Vec::new(),
-            skipped: Vec::new(),
-            again: Vec::new(),
             memory: start,
             begun: true,
-            first: None,
+            ..Self::default()
         }
     }
 

@@ -57,7 +57,7 @@ pub struct Left {
 }
 
 /// What came of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LettersOutcome {
     version: FormatVersion,
     /// The order.
@@ -110,13 +110,8 @@ impl LettersOutcome {
     /// Of an order of which nothing has come yet.
     pub fn new(id: Uuid) -> Self {
         Self {
-            version: FormatVersion,
             id,
-            began: None,
-            done: false,
-            accepted: Vec::new(),
-            dropped: Vec::new(),
-            left: Vec::new(),
+            ..Self::default()
         }
     }
 
