@@ -129,13 +129,8 @@ fn parts(from: TimeDelta, to: TimeDelta) -> [f64; ZONES] {
 }
 
 pub(crate) fn zone(age: TimeDelta) -> usize {
-    let mut end = FIRST_ZONE;
-    let mut zone = 0;
-    while age >= end && zone + 1 < ZONES {
-        end = end * 2;
-        zone += 1;
-    }
-    zone
+    let mut others = (1..ZONES).rev();
+    others.find(|zone| age >= begin(*zone)).unwrap_or(0)
 }
 
 pub(crate) fn begin(zone: usize) -> TimeDelta {

@@ -28,8 +28,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut given_up = Vec::new();
         for (range, events) in receipt.kept {
             let kept = left.get_mut(range).unwrap_or_default();
-            let reason = events.given_up();
-            let Some(reason) = reason else {
+            let Some(reason) = events.given_up() else {
                 let kept = kept.iter_mut().filter_map(Option::take).collect();
                 self.stays_in_hand(id, kept, events, for_backfill);
                 continue;

@@ -167,11 +167,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         progress: &VerifyProgress,
     ) -> Result<(), End> {
         let kept = until_stored!(self, Nights::kept(self.parts.store.as_ref()).await);
-        let is_its = |nights: &Nights| {
-            let its = nights.order.as_ref();
-            its.is_some_and(|its| its.id == order.id)
-        };
-        if let Some(nights) = kept.filter(is_its) {
+        if let Some(nights) = kept
+            && nights.order.as_ref().is_some_and(|its| its.id == order.id)
+        {
             until_stored!(self, self.note_night(nights.clone(), order, progress).await);
         }
         Ok(())

@@ -211,11 +211,10 @@ impl Work {
         // A letter that is gone, and came again since, is another one.
         let is_again =
             |id: &String| gone.contains(id) && letters.since(id).is_some_and(|since| since > began);
-        let known: Vec<String> = letters.ids();
-        let wanted = work.order.letters.clone().unwrap_or_else(|| known.clone());
-        let known: BTreeSet<String> = known.into_iter().collect();
-        let wanted = wanted.into_iter().filter(|id| !is_again(id));
-        let (there, others): (Vec<_>, Vec<_>) = wanted.partition(|id| known.contains(id));
+        let wanted = work.order.letters.clone();
+        let wanted = wanted.unwrap_or_else(|| letters.ids()).into_iter();
+        let wanted = wanted.filter(|id| !is_again(id));
+        let (there, others): (Vec<_>, Vec<_>) = wanted.partition(|id| letters.since(id).is_some());
         for id in others.iter().filter(|id| !gone.contains(*id)) {
             work.outcome.stays(id, NOT_THERE);
         }

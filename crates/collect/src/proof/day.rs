@@ -114,7 +114,7 @@ struct Line {
 }
 
 /// What the records of a day have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// Of the keys of rows.
     pub(crate) seed: [u8; 16],
@@ -133,14 +133,12 @@ pub(crate) struct Day {
 
 impl Day {
     pub(crate) fn new(seed: [u8; 16]) -> Self {
-        Self {
-            head: Head {
-                seed,
-                position: CountedIn::default(),
-                is_damaged: false,
-            },
-            hours: BTreeMap::new(),
-        }
+        let head = Head {
+            seed,
+            ..Head::default()
+        };
+        let hours = BTreeMap::new();
+        Self { head, hours }
     }
 
     pub(crate) fn to_bytes(&self) -> Bytes {

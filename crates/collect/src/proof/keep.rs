@@ -88,20 +88,17 @@ impl Proof {
         let hours = self.folded.keys().chain(self.additions.keys());
         let days: BTreeSet<u32> = hours.map(|hour| hour / DAY).collect();
         for day in days {
-            let mut content = match self.day(store, day).await? {
+            // Sums of other keys say nothing.
+            let found = self.day(store, day).await?;
+            let mut content = match found.filter(|day| day.head.seed == self.seed) {
                 Some(found) => Arc::unwrap_or_clone(found),
                 None => {
                     let mut new = Day::new(self.seed);
-                    // There was one that cannot be read.
+                    // There was one that cannot be used.
                     new.head.is_damaged = self.days.contains_key(&day);
                     new
                 }
             };
-            if content.head.seed != self.seed {
-                // Sums of other keys say nothing.
-                content = Day::new(self.seed);
-                content.head.is_damaged = true;
-            }
             let hours = day * DAY..(day + 1) * DAY;
             for (hour, folded) in self.folded.range(hours.clone()) {
                 let Some(record) = content.hours.get_mut(hour) else {

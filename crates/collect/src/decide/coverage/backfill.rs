@@ -31,18 +31,15 @@ impl Coverage {
     /// not read. What lies after the live edge is not its business.
     pub fn backfill(&mut self, window: Window, again: bool) {
         let (edge, origin) = (self.edge(), self.origin);
-        let unread = |window: Window| {
-            let before = Window::new(window.start(), window.end().min(origin));
-            let unasked = within(&self.unasked, window);
-            before.into_iter().chain(unasked)
-        };
         let before_edge = Window::new(window.start(), window.end().min(edge));
         let mut wanted: Vec<Window> = match before_edge {
             Some(before_edge) if again => without(&[before_edge], self.missing()),
-            Some(before_edge) => unread(before_edge)
-                .chain(within(&self.lost, before_edge))
-                .chain(within(&self.skipped, before_edge))
-                .collect(),
+            Some(before_edge) => {
+                let before = Window::new(window.start(), before_edge.end().min(origin));
+                let holes = [&self.unasked, &self.lost, &self.skipped].into_iter();
+                let holes = holes.flat_map(|holes| within(holes, before_edge));
+                before.into_iter().chain(holes).collect()
+            }
             None => Vec::new(),
         };
         let ahead = Window::new(window.start().max(edge), window.end());

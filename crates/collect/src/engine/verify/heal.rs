@@ -1,5 +1,7 @@
 //! Rows that were missing, on their way to the sink.
 
+use std::collections::btree_map::Entry;
+
 use super::*;
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
@@ -46,19 +48,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         };
         let hour = hour(window.start());
-        let Some(healing) = verification.healing.get_mut(&hour) else {
+        let Entry::Occupied(mut healing) = verification.healing.entry(hour) else {
             return Ok(());
         };
-        healing.left = without(&healing.left, [window]);
-        if !healing.left.is_empty() {
+        let left = &mut healing.get_mut().left;
+        *left = without(left, [window]);
+        if !left.is_empty() {
             return Ok(());
         }
-        let Some(healing) = verification.healing.remove(&hour) else {
-            return Ok(());
-        };
         let Healing {
             wanted, verdict, ..
-        } = healing;
+        } = healing.remove();
         if wanted.is_none() {
             self.ledger.proof.finishes(hour);
         }
