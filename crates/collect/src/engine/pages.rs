@@ -115,31 +115,46 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // It may be the last one all the same: then more requests say so.
         let may_lack_a_link = page.fills(self.schedule.limits().rows_per_page);
         drop(page);
-        if goes_on {
-            return Box::pin(self.walk_on(read, step)).await;
-        }
         match distrust {
-            Some(sentence) if is_completing => Box::pin(self.message_spoilt(read, &sentence)).await,
-            Some(sentence) if self.goes_by_time(&mut read, &sentence) => {
-                self.resume_later(read);
-                Ok(())
-            }
-            Some(sentence) => Box::pin(self.cut(read, &sentence)).await,
-            None if may_lack_a_link && is_completing => {
-                let sentence = "a full answer has no link to the next page";
-                Box::pin(self.message_spoilt(read, sentence)).await
-            }
-            None if may_lack_a_link && read.goes_by_time() => {
-                self.resume(read, Duration::ZERO);
-                Ok(())
-            }
-            // The rows come in another order, or all lie in its last second.
-            None if may_lack_a_link && self.schedule.can_narrow(read.window) => {
-                let sentence = "a full page has no link to the next one";
-                Box::pin(self.cut(read, sentence)).await
-            }
+            _ if goes_on => Box::pin(self.walk_on(read, step)).await,
+            Some(sentence) => self.link_distrusted(read, &sentence).await,
+            None if may_lack_a_link => self.link_missing(read).await,
             None => Box::pin(self.walked(read)).await,
         }
+    }
+
+    /// The link on a page is not followed.
+    async fn link_distrusted(
+        &mut self,
+        mut read: WindowRead<S, K>,
+        sentence: &str,
+    ) -> Result<(), End> {
+        if read.is_completing() {
+            return Box::pin(self.message_spoilt(read, sentence)).await;
+        }
+        if self.goes_by_time(&mut read, sentence) {
+            self.resume_later(read);
+            return Ok(());
+        }
+        Box::pin(self.cut(read, sentence)).await
+    }
+
+    /// A full page has no link: it is the last one, or the service has forgotten it.
+    async fn link_missing(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
+        if read.is_completing() {
+            let sentence = "a full answer has no link to the next page";
+            return Box::pin(self.message_spoilt(read, sentence)).await;
+        }
+        if read.goes_by_time() {
+            self.resume(read, Duration::ZERO);
+            return Ok(());
+        }
+        if self.schedule.can_narrow(read.window) {
+            // The rows come in another order, or all lie in its last second.
+            let sentence = "a full page has no link to the next one";
+            return Box::pin(self.cut(read, sentence)).await;
+        }
+        Box::pin(self.walked(read)).await
     }
 
     /// Whether a window was given back because it would have far more rows than it should, as the

@@ -92,10 +92,23 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if sums.has_messages_of(&shown) {
             verdict.statuses_differ = Some(!sums.has_statuses_of(&shown));
         }
-        if second.is_empty() {
-            return self.judge_healed(hour, verdict).await;
+        match second.is_empty() {
+            true => self.judge_healed(hour, verdict).await,
+            false => self.heal(hour, verdict, second).await,
         }
-        let wanted: BTreeSet<Message> = second.into_iter().collect();
+    }
+
+    /// These rows of an hour are missing: they are looked for once more, to be sent.
+    async fn heal(
+        &mut self,
+        hour: u32,
+        verdict: Verdict,
+        missing: Vec<Message>,
+    ) -> Result<(), End> {
+        let Some(verification) = &mut self.verification else {
+            return Ok(());
+        };
+        let wanted: BTreeSet<Message> = missing.into_iter().collect();
         let missing = Missing {
             wanted: wanted.clone(),
             found: BTreeMap::new(),
