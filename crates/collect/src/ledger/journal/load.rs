@@ -36,9 +36,7 @@ impl Journal {
             next: segments.last().map_or(0, |(last, _)| last + 1),
             ..Self::default()
         };
-        let mut hours = BTreeMap::<u32, Vec<RowKey>>::new();
-        // Where they are in the journal: the segment, how many rows of it come before them, how many.
-        let mut places = BTreeMap::<u32, Vec<(u64, u64, usize)>>::new();
+        let mut rows = FoundRows::default();
         for (number, name) in segments {
             let text = match store.read(&name).await {
                 Ok(Some(text)) => text,
@@ -58,12 +56,10 @@ impl Journal {
                     return;
                 }
                 found.newest = found.newest.max(age_of(hour));
-                places
-                    .entry(hour)
-                    .or_default()
-                    .push((number, before, keys.len()));
+                let places = rows.places.entry(hour).or_default();
+                places.push((number, before, keys.len()));
                 let keys = keys.iter().map(|key| RowKey::from_bytes(*key));
-                hours.entry(hour).or_default().extend(keys);
+                rows.hours.entry(hour).or_default().extend(keys);
             });
             if let Some(Mended {
                 damaged,
@@ -89,6 +85,27 @@ impl Journal {
                 ));
             }
         }
+        let hours = rows.count_in(store, proof).await?;
+        Ok((KnownRows::delivered(hours), journal))
+    }
+}
+
+/// Rows that were found in the journal, by their hours.
+#[derive(Default)]
+struct FoundRows {
+    hours: BTreeMap<u32, Vec<RowKey>>,
+    /// Where they are: the segment, how many rows of it come before them, how many.
+    places: BTreeMap<u32, Vec<(u64, u64, usize)>>,
+}
+
+impl FoundRows {
+    /// Has the proof count what it lacks. The rows that a start is to know.
+    async fn count_in(
+        self,
+        store: &impl Store,
+        proof: &mut Proof,
+    ) -> io::Result<BTreeMap<u32, Vec<RowKey>>> {
+        let Self { mut hours, places } = self;
         for (hour, places) in places {
             let mut rest = hours.get(&hour).map(Vec::as_slice).unwrap_or_default();
             let rows = places.into_iter().map(|(segment, before, count)| {
@@ -109,6 +126,6 @@ impl Journal {
                 hours.insert(hour, later);
             }
         }
-        Ok((KnownRows::delivered(hours), journal))
+        Ok(hours)
     }
 }
