@@ -516,6 +516,14 @@ impl Disk {
         *self.unsafe_since.lock().unwrap() = None;
     }
 
+    fn is_writable(&self, name: &str) -> io::Result<()> {
+        let unwritable = *self.unwritable.lock().unwrap();
+        match unwritable.is_some_and(|beginning| name.starts_with(beginning)) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+
     /// What is not safe is not so for long.
     fn is_safe_soon(&self) -> bool {
         let since = *self.unsafe_since.lock().unwrap();
@@ -565,10 +573,7 @@ impl Store for Disk {
         Ok(files.get(name).cloned().map(Bytes::from))
     }
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        let unwritable = *self.unwritable.lock().unwrap();
-        if unwritable.is_some_and(|beginning| name.starts_with(beginning)) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        self.is_writable(name)?;
         for files in [&self.files, &self.safe] {
             let mut files = files.lock().unwrap();
             files.insert(name.to_owned(), content.to_vec());
@@ -576,10 +581,7 @@ impl Store for Disk {
         Ok(())
     }
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
-        let unwritable = *self.unwritable.lock().unwrap();
-        if unwritable.is_some_and(|beginning| name.starts_with(beginning)) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        self.is_writable(name)?;
         let mut files = self.files.lock().unwrap();
         files.entry(name.to_owned()).or_default().extend(content);
         let mut since = self.unsafe_since.lock().unwrap();

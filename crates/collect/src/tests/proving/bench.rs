@@ -228,21 +228,12 @@ impl Bench {
 
     /// A collection runs until the script has ended.
     pub(super) async fn lives(self: &Arc<Self>, end: End, script: impl Future<Output = ()>) {
-        self.lives_in(
-            end,
-            Letters::open(
-                self.disk.as_ref(),
-                Owner {
-                    intake: "f00d".to_owned(),
-                    identify: |_| None,
-                },
-                Room::WIDE,
-            )
-            .await
-            .unwrap(),
-            script,
-        )
-        .await;
+        let owner = Owner {
+            intake: "f00d".to_owned(),
+            identify: |_| None,
+        };
+        let letters = Letters::open(self.disk.as_ref(), owner, Room::WIDE).await;
+        self.lives_in(end, letters.unwrap(), script).await;
     }
 
     /// The same with these letters.
