@@ -173,6 +173,9 @@ enum End {
     Failed(JoinError),
 }
 
+/// What a step of the loop returns: the loop goes on, or ends.
+type Flow<T = ()> = Result<T, End>;
+
 enum Turn<L, H> {
     Answered(Result<Answer<L>, JoinError>),
     Delivered(Result<Delivery<H>, JoinError>),
@@ -238,7 +241,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    async fn collect(&mut self) -> Result<std::convert::Infallible, End> {
+    async fn collect(&mut self) -> Flow<std::convert::Infallible> {
         self.tell(Event::Letters(self.parts.letters.stock()));
         self.expect_strays().await;
         self.hide_named().await?;
@@ -272,7 +275,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    async fn wait(&mut self) -> Result<Turn<S::Link, K::InHand>, End> {
+    async fn wait(&mut self) -> Flow<Turn<S::Link, K::InHand>> {
         let most = if self.is_asking() { WATCHING } else { TURN };
         let pause = self.until_due().min(most);
         self.look_at_requests();
@@ -359,7 +362,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.parts.observer.on(event);
     }
 
-    async fn until_stopped<O>(&self, work: impl Future<Output = O>) -> Result<O, End> {
+    async fn until_stopped<O>(&self, work: impl Future<Output = O>) -> Flow<O> {
         let done = self.parts.stop.run_until_cancelled(work).await;
         done.ok_or(End::Stopped)
     }

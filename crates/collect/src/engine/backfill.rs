@@ -10,7 +10,7 @@ use crate::{
     backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork},
     coverage::Coverage,
     engine::{
-        Collector, End,
+        Collector, Flow,
         orders::{OrderUnderWay, is_over},
         persist::until_stored,
     },
@@ -45,7 +45,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         order: BackfillOrder,
         known: Option<BackfillProgress>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         if is_over(&mut self.orders.ended_backfill, &order, known.as_ref()) {
             return Ok(());
         }
@@ -80,7 +80,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Whether a backfill is in the timeline: a kill may have come before its progress could say so.
-    async fn is_placed(&self) -> Result<bool, End> {
+    async fn is_placed(&self) -> Flow<bool> {
         let is_in = |coverage: &Coverage| coverage.wanted().next().is_some();
         if self.has_begun() {
             return Ok(is_in(self.schedule.coverage()));
@@ -101,7 +101,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// An order that was cancelled before anything was read for it ends at once.
-    async fn end_before_begin(&mut self, mut backfill: Backfill) -> Result<(), End> {
+    async fn end_before_begin(&mut self, mut backfill: Backfill) -> Flow {
         let again = backfill.work.order.work.again;
         let counts = backfill.work.changed();
         // Only a schedule that has begun knows which part would have been read.
@@ -120,11 +120,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Takes a backfill up. Before the time is known, that is all: a person sees what is in the way.
-    async fn take_order(
-        &mut self,
-        order: BackfillOrder,
-        known: Option<BackfillProgress>,
-    ) -> Result<(), End> {
+    async fn take_order(&mut self, order: BackfillOrder, known: Option<BackfillProgress>) -> Flow {
         let now = self.time().now;
         let counts = BackfillCounts::new(order.range);
         let progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
@@ -142,7 +138,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Begins a backfill, or goes on with it. The timeline is kept first: a crash between the two
     /// makes that be done once more.
-    pub(super) async fn place_backfill(&mut self) -> Result<(), End> {
+    pub(super) async fn place_backfill(&mut self) -> Flow {
         if !self.has_begun() {
             return Ok(());
         }
@@ -196,7 +192,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         page: &Page<S::Link>,
         read: &WindowRead<S, K>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let coverage = self.schedule.coverage();
         let is_again = |one: &Backfill| one.work.order.work.again;
         let is_ordered = self.backfill.as_ref().is_some_and(is_again);
@@ -241,7 +237,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// The backfill is cancelled. Hours that have begun are read to their end: if the rest were asked for
     /// again, their delivered rows would not be known.
-    async fn cancel(&mut self) -> Result<(), End> {
+    async fn cancel(&mut self) -> Flow {
         let Some(backfill) = self.backfill.as_mut().filter(|one| !one.cancelled) else {
             return Ok(());
         };
@@ -272,7 +268,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Measures what is left, and ends the backfill when that is nothing.
-    pub(super) async fn settle_backfill(&mut self) -> Result<(), End> {
+    pub(super) async fn settle_backfill(&mut self) -> Flow {
         let Some(backfill) = &mut self.backfill else {
             return Ok(());
         };
@@ -306,7 +302,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The backfill has come to its end, or will not begin.
-    async fn ends(&mut self, phase: OrderPhase) -> Result<(), End> {
+    async fn ends(&mut self, phase: OrderPhase) -> Flow {
         // The timeline is safe before the progress says that the order has ended.
         self.persist_changes().await?;
         let Some(backfill) = &mut self.backfill else {

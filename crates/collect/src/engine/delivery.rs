@@ -8,7 +8,7 @@ use tokio::{task::JoinError, time::Instant};
 
 use crate::{
     CheckpointStore, Event, EventBatch as _, GivenUp, Pushed, Sink, Source, Store,
-    engine::{Collector, End, Lane, WindowRead, hand::Away, privacy::Leaving},
+    engine::{Collector, End, Flow, Lane, WindowRead, hand::Away, privacy::Leaving},
     event::{Novelty, PageCount},
     known::{DedupDecision, KeyRef},
     outflow::{Delivery, Draft},
@@ -31,7 +31,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         page: &Page<S::Link>,
         read: &mut WindowRead<S, K>,
-    ) -> Result<bool, End> {
+    ) -> Flow<bool> {
         match read.lane {
             Lane::Verify => Box::pin(self.take_for_proof(page, read)).await,
             _ => self.take_new(page, read).await,
@@ -43,7 +43,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         page: &Page<S::Link>,
         read: &mut WindowRead<S, K>,
-    ) -> Result<bool, End> {
+    ) -> Flow<bool> {
         Box::pin(self.renew_records(page, read)).await?;
         self.look_for_strays();
         self.parts.excluded.begin_page(read.began.time);
@@ -207,7 +207,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         key_ref: KeyRef,
         read: &mut WindowRead<S, K>,
         leaving: &mut Leaving,
-    ) -> Result<(), End> {
+    ) -> Flow {
         if !read.draft.rows.is_empty() {
             let next = self.outflow.draft(read.lane, read.window);
             self.known.carry_instead(key_ref, read.draft.id, next.id);
@@ -226,12 +226,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Takes a row in hand that is too long for a batch.
-    async fn give_up(
-        &mut self,
-        event: String,
-        key_ref: KeyRef,
-        read: &WindowRead<S, K>,
-    ) -> Result<(), End> {
+    async fn give_up(&mut self, event: String, key_ref: KeyRef, read: &WindowRead<S, K>) -> Flow {
         self.wait_for_hand().await?;
         let given_up = GivenUp {
             event,
@@ -282,7 +277,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Sends batches that are not full and whose next page has not come, as far as there is room: the
     /// loop does not wait for the intake here.
-    pub(super) async fn send_lingering(&mut self) -> Result<(), End> {
+    pub(super) async fn send_lingering(&mut self) -> Flow {
         while self.until_lingering() == Some(Duration::ZERO) {
             let mut reads = self
                 .readers
@@ -305,7 +300,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Sends a batch on its way, when there is room for one more.
-    pub(super) async fn send(&mut self, draft: Draft<K::Batch>) -> Result<(), End> {
+    pub(super) async fn send(&mut self, draft: Draft<K::Batch>) -> Flow {
         if draft.rows.is_empty() {
             return Ok(());
         }
@@ -321,7 +316,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn delivered(
         &mut self,
         first: Result<Delivery<K::InHand>, JoinError>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let mut failed = None;
         let mut next = Some(first);
         while let Some(done) = next {

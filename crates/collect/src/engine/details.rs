@@ -17,7 +17,7 @@ use crate::{
     CheckpointStore, DetailsFate, DetailsTerms, ErrorClass, Event, EventBatch as _, GivenUp,
     Pushed, Sink, Source, SourceError, Store,
     decide::details::{DetailsQueue, Released},
-    engine::{Collector, End, WindowRead, delivery::TOO_LONG, hand::Away, privacy::Leaving},
+    engine::{Collector, Flow, WindowRead, delivery::TOO_LONG, hand::Away, privacy::Leaving},
     known::{BatchId, KeyRef},
     outflow::Draft,
     verify::RowName,
@@ -143,7 +143,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Sends the rows that wait no longer, and asks for the details of others.
-    pub(super) async fn look_after_details(&mut self) -> Result<(), End> {
+    pub(super) async fn look_after_details(&mut self) -> Flow {
         self.take_answers();
         self.ask_for_details();
         // The loop does not wait for the intake here.
@@ -213,7 +213,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Sends the rows that wait no longer.
-    async fn send_detailed(&mut self) -> Result<(), End> {
+    async fn send_detailed(&mut self) -> Flow {
         let mut drafts = [false, true].map(|flag| self.outflow.draft_of_waiting(flag));
         while let Some(details) = &mut self.details
             && let Some((released, pause)) = details.queue.next_released(Instant::now())
@@ -244,7 +244,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         released: Released<WaitingRow>,
         draft: &mut Draft<K::Batch>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let (id, row) = (released.id, released.row);
         let (event, fate) = match released.details {
             None => (row.event, released.fate),
@@ -281,7 +281,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         row: KeyRef,
         event: &[u8],
         for_backfill: bool,
-    ) -> Result<(), End> {
+    ) -> Flow {
         self.wait_for_hand().await?;
         let given_up = GivenUp {
             event: String::from_utf8_lossy(event).into_owned(),

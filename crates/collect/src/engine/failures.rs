@@ -8,18 +8,14 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Sink, Source, SourceError, Store,
     decide::service::FailureVerdict,
-    engine::{ALMOST_AT_ONCE, Collector, End},
+    engine::{ALMOST_AT_ONCE, Collector, Flow},
     order::Trouble,
     reader::WindowRead,
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A request failed: the reader pauses, and others with it.
-    pub(super) async fn failed(
-        &mut self,
-        mut read: WindowRead<S, K>,
-        error: &SourceError,
-    ) -> Result<(), End> {
+    pub(super) async fn failed(&mut self, mut read: WindowRead<S, K>, error: &SourceError) -> Flow {
         let is_link_given_up = read.failed();
         let too_wide =
             error.may_be_too_wide && !read.is_probe && self.service.is_too_wide(read.reader);
@@ -75,7 +71,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A window is given back without a word: its reader goes on with as little of it as the schedule says.
-    async fn given_back(&mut self, read: WindowRead<S, K>) -> Result<(), End> {
+    async fn given_back(&mut self, read: WindowRead<S, K>) -> Flow {
         self.pending.abandon(read.id);
         self.service.begun(read.reader);
         self.send(read.draft).await
@@ -83,11 +79,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A window cannot be read now, and others can: it is left alone for a while. When too many are, its
     /// reader stays with it.
-    pub(super) async fn rest(
-        &mut self,
-        mut read: WindowRead<S, K>,
-        sentence: &str,
-    ) -> Result<(), End> {
+    pub(super) async fn rest(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
         let window = read.window;
         self.send_rest(&mut read).await?;
         let pause = self.service.rests(read.reader, self.schedule.resting());
@@ -123,11 +115,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Has a window that fails while others are answered read in narrower ones.
-    pub(super) async fn relieve(
-        &mut self,
-        read: WindowRead<S, K>,
-        sentence: &str,
-    ) -> Result<(), End> {
+    pub(super) async fn relieve(&mut self, read: WindowRead<S, K>, sentence: &str) -> Flow {
         if !self.schedule.can_narrow(read.window) {
             return self.cut(read, sentence).await;
         }
@@ -138,11 +126,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A window is given back, to be asked for in narrower ones: what was read of it is sent.
-    pub(super) async fn narrowed(
-        &mut self,
-        read: WindowRead<S, K>,
-        sentence: &str,
-    ) -> Result<(), End> {
+    pub(super) async fn narrowed(&mut self, read: WindowRead<S, K>, sentence: &str) -> Flow {
         let window = read.window;
         self.pending.abandon(read.id);
         self.tell(Event::Narrowed { window, sentence });
@@ -158,7 +142,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Has a window read in another way.
-    pub(super) async fn cut(&mut self, read: WindowRead<S, K>, sentence: &str) -> Result<(), End> {
+    pub(super) async fn cut(&mut self, read: WindowRead<S, K>, sentence: &str) -> Flow {
         let narrowest = !self.schedule.can_narrow(read.window);
         if narrowest && read.lane != Lane::Live {
             return self.rest(read, sentence).await;

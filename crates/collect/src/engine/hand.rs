@@ -3,7 +3,7 @@
 
 use crate::{
     CheckpointStore, Event, GivenUp, HeldEvents as _, Sink, Source, Store, WaitsFor,
-    engine::{Collector, End, TURN, orders::LOOKING},
+    engine::{Collector, End, Flow, TURN, orders::LOOKING},
     known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
     outflow::Delivery,
@@ -19,7 +19,7 @@ pub(super) enum Away<H> {
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Takes in what became of a batch, or of events in hand.
-    pub(super) async fn take_receipt(&mut self, delivery: Delivery<K::InHand>) -> Result<(), End> {
+    pub(super) async fn take_receipt(&mut self, delivery: Delivery<K::InHand>) -> Flow {
         let (id, for_backfill) = (delivery.id, delivery.for_backfill);
         let Some(receipt) = delivery.receipt else {
             return Ok(());
@@ -63,7 +63,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Waits until there is room for more.
-    pub(super) async fn wait_for_room(&mut self) -> Result<(), End> {
+    pub(super) async fn wait_for_room(&mut self) -> Flow {
         self.tell_turning(TURN, WaitsFor::Receiver);
         // This wait can last for hours, and the loop tells nothing meanwhile.
         self.tell_standing_when_due();
@@ -87,7 +87,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Waits as long as so much is in hand that nothing more may come.
-    pub(super) async fn wait_for_hand(&mut self) -> Result<(), End> {
+    pub(super) async fn wait_for_hand(&mut self) -> Flow {
         while self.outflow.stands_still() {
             // Boxed, as its future is large and seldom needed.
             Box::pin(self.wait_for_room()).await?;
@@ -134,7 +134,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         given_up: GivenUp,
         held: Option<K::InHand>,
-    ) -> Result<Away<K::InHand>, End> {
+    ) -> Flow<Away<K::InHand>> {
         let (event, source) = (given_up.event, &self.parts.source);
         let copy = given_up.fits.and_then(|most| source.shorten(&event, most));
         let is_kept = self

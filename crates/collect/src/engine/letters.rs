@@ -7,7 +7,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, persist::until_stored, privacy::Withheld},
+    engine::{Collector, End, Flow, persist::until_stored, privacy::Withheld},
     letters::{
         Keeping, UNHIDDEN, Undelivered,
         order::{LettersOrder, Work},
@@ -30,7 +30,7 @@ pub(super) type Offered = (String, Option<Result<(), String>>);
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Keeps what cannot be delivered. On return it is safe on the disk, so that it may count as
     /// dealt with; false when there is no room for it.
-    pub(super) async fn keep_undelivered(&mut self, undelivered: Undelivered) -> Result<bool, End> {
+    pub(super) async fn keep_undelivered(&mut self, undelivered: Undelivered) -> Flow<bool> {
         let store = self.parts.store.as_ref();
         let keeping = until_stored!(self, {
             let (now, letter) = (self.parts.clock.now(), undelivered.clone());
@@ -53,7 +53,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A person wants something done with letters. What cannot be begun is found again soon.
-    pub(super) async fn begin_with_letters(&mut self, order: LettersOrder) -> Result<(), End> {
+    pub(super) async fn begin_with_letters(&mut self, order: LettersOrder) -> Flow {
         let now = self.parts.clock.now();
         let (letters, store) = (&mut self.parts.letters, self.parts.store.as_ref());
         let begun = Work::begin(order, letters, store, now).await;
@@ -62,7 +62,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Sends the event of the next letter.
-    async fn go_on_with_letters(&mut self) -> Result<(), End> {
+    async fn go_on_with_letters(&mut self) -> Flow {
         let store = self.parts.store.as_ref();
         let next = until_stored!(self, {
             let Some(work) = &mut self.letter_work.work else {
@@ -97,7 +97,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The intake has answered to the event of a letter.
-    pub(super) async fn offered(&mut self, done: Result<Offered, JoinError>) -> Result<(), End> {
+    pub(super) async fn offered(&mut self, done: Result<Offered, JoinError>) -> Flow {
         match self.file_offered(done).await? {
             true => self.go_on_with_letters().await,
             false => Ok(()),
@@ -105,10 +105,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Files what the intake has answered to the event of a letter. Whether it has.
-    pub(super) async fn file_offered(
-        &mut self,
-        done: Result<Offered, JoinError>,
-    ) -> Result<bool, End> {
+    pub(super) async fn file_offered(&mut self, done: Result<Offered, JoinError>) -> Flow<bool> {
         let (id, answer) = done.map_err(End::Failed)?;
         let Some(answer) = answer else {
             return Ok(false);

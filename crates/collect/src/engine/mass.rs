@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Sink, Source, SourceError, Store,
     decide::mass::{MOST_PAST, MassMessage},
-    engine::{Collector, End, WindowRead},
+    engine::{Collector, Flow, WindowRead},
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
@@ -27,7 +27,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// What a reader asks for was read to the end of its links.
-    pub(super) async fn walked(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
+    pub(super) async fn walked(&mut self, mut read: WindowRead<S, K>) -> Flow {
         self.send_rest(&mut read).await?;
         if read.is_completing() {
             return self.message_read(read).await;
@@ -42,7 +42,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The next message of a window is asked for, or it is read.
-    async fn complete_next(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
+    async fn complete_next(&mut self, mut read: WindowRead<S, K>) -> Flow {
         if !read.completion.next(read.first_seen) {
             return self.window_read(&mut read).await;
         }
@@ -82,7 +82,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// All that there is for a message was read.
-    async fn message_read(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
+    async fn message_read(&mut self, mut read: WindowRead<S, K>) -> Flow {
         let Some(answered) = read.completion.answered() else {
             return self.complete_next(read).await;
         };
@@ -108,7 +108,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         mut read: WindowRead<S, K>,
         mut message: MassMessage,
         sentence: &str,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let pause = self.mass.useless(&mut message, Instant::now());
         self.tell(Event::MassMailDoubted {
             window: read.window,
@@ -136,7 +136,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         mut read: WindowRead<S, K>,
         sentence: &str,
-    ) -> Result<(), End> {
+    ) -> Flow {
         self.send_rest(&mut read).await?;
         match read.completion.answered() {
             Some(answered) => {
@@ -151,7 +151,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         mut read: WindowRead<S, K>,
         error: &SourceError,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let is_refused = matches!(
             error.class,
             ErrorClass::Person | ErrorClass::Narrow | ErrorClass::OutOfReach { .. }

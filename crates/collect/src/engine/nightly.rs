@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, persist::until_stored},
+    engine::{Collector, Flow, persist::until_stored},
     nightly::{Nights, QuietHours, StandingOrder},
     order::{FoundRange, OrderFile as _, OrderPhase},
     verify::{Verdict, VerifyOrder, VerifyProgress, VerifyWork},
@@ -50,7 +50,7 @@ impl FoundNight {
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// There may be a standing order, or none any more.
-    pub(super) async fn night_found(&mut self, found: FoundNight) -> Result<(), End> {
+    pub(super) async fn night_found(&mut self, found: FoundNight) -> Flow {
         let written = self.orders.nights.written;
         if written.is_some_and(|written| found.looked <= written) {
             // Something has come of it since.
@@ -149,7 +149,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// The verification under way ends, as a person wants something else. That of a standing order is done
     /// in the next quiet hours, which may be now.
-    pub(super) async fn break_off_night(&mut self) -> Result<(), End> {
+    pub(super) async fn break_off_night(&mut self) -> Flow {
         let kept = until_stored!(self, Nights::kept(self.parts.store.as_ref()).await);
         if let Some(mut nights) = kept
             && nights.order.take().is_some()
@@ -165,7 +165,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         order: &VerifyOrder,
         progress: &VerifyProgress,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let kept = until_stored!(self, Nights::kept(self.parts.store.as_ref()).await);
         if let Some(nights) = kept
             && nights.order.as_ref().is_some_and(|its| its.id == order.id)

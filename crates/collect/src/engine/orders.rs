@@ -19,7 +19,7 @@ use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     backfill::BackfillWork,
     engine::{
-        Collector, End,
+        Collector, End, Flow,
         nightly::{FoundNight, NightLooks},
         persist::until_stored,
     },
@@ -210,7 +210,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn orders_found(
         &mut self,
         found: Result<Box<FoundOrders>, JoinError>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let FoundOrders {
             backfill,
             verification,
@@ -251,7 +251,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn only_letters_found(
         &mut self,
         found: Result<Box<FoundOrders>, JoinError>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let FoundOrders { letters, night, .. } = *found.map_err(End::Failed)?;
         if !matches!(night, Ok(None)) {
             self.orders.nights.looked = None;
@@ -259,7 +259,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.letters_found(letters).await
     }
 
-    async fn letters_found(&mut self, found: io::Result<Option<LettersOrder>>) -> Result<(), End> {
+    async fn letters_found(&mut self, found: io::Result<Option<LettersOrder>>) -> Flow {
         match self.readable(found) {
             Some(order) => self.begin_with_letters(order).await,
             None => Ok(()),
@@ -298,7 +298,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Writes the progress, now and then.
-    pub(super) async fn tell_progress(&mut self) -> Result<(), End> {
+    pub(super) async fn tell_progress(&mut self) -> Flow {
         let now = self.time().now;
         let next = self.next_request_of(Lane::Backfill);
         let backfill = self.backfill.as_mut();
@@ -331,7 +331,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         order: &RangeOrder<W>,
         known: Option<RangeProgress<W>>,
         counts: W::Counts,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let now = self.time().now;
         let mut progress = known.unwrap_or_else(|| RangeProgress::new(order.id, counts, now));
         progress.phase = match order.cancelled {
@@ -343,14 +343,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// An order has come to its end, and with it what runs for it alone.
-    pub(super) fn order_is_over(&self) -> Result<(), End> {
+    pub(super) fn order_is_over(&self) -> Flow {
         match self.schedule.is_collecting() {
             true => Ok(()),
             false => Err(End::Stopped),
         }
     }
 
-    pub(super) async fn save(&self, file: &impl OrderFile) -> Result<(), End> {
+    pub(super) async fn save(&self, file: &impl OrderFile) -> Flow {
         until_stored!(self, file.save(self.parts.store.as_ref()).await);
         Ok(())
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, WindowRead, persist},
+    engine::{Collector, Flow, WindowRead, persist},
     known::{DedupDecision, KeyRef},
     order::FormatVersion,
     reader::MARGIN,
@@ -140,7 +140,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Remembers rows for longer that are shown again and again, and tells of all of a page.
-    pub(super) async fn remember_strays(&mut self, window: Window) -> Result<(), End> {
+    pub(super) async fn remember_strays(&mut self, window: Window) -> Flow {
         let mut again = std::mem::take(&mut self.strays.again);
         again.extend(self.known.take_adopted());
         self.remember(again).await?;

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Newest, Sink, Source, Store,
     decide::pending::Read,
-    engine::{Answer, Collector, End, walk::is_paced},
+    engine::{Answer, Collector, Flow, walk::is_paced},
     reader::{Reader, WindowRead, trail::WalkStep},
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
-    pub(super) async fn answered(&mut self, answer: Answer<S::Link>) -> Result<(), End> {
+    pub(super) async fn answered(&mut self, answer: Answer<S::Link>) -> Flow {
         let (reader, page) = match answer {
             Answer::Page(reader, page) => (reader, page),
             Answer::Time(told) => {
@@ -71,7 +71,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         mut read: WindowRead<S, K>,
         page: Page<S::Link>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         self.page_came(read.reader, read.is_probe);
         self.schedule.paged(read.asking_lane());
         // Before its rows are looked at: they must not count as foreign.
@@ -124,11 +124,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The link on a page is not followed.
-    async fn link_distrusted(
-        &mut self,
-        mut read: WindowRead<S, K>,
-        sentence: &str,
-    ) -> Result<(), End> {
+    async fn link_distrusted(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
         if read.is_completing() {
             return Box::pin(self.message_spoilt(read, sentence)).await;
         }
@@ -140,7 +136,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A full page has no link: it is the last one, or the service has forgotten it.
-    async fn link_missing(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
+    async fn link_missing(&mut self, mut read: WindowRead<S, K>) -> Flow {
         if read.is_completing() {
             let sentence = "a full answer has no link to the next page";
             return Box::pin(self.message_spoilt(read, sentence)).await;
@@ -176,7 +172,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.set_trouble_of_orders(None);
     }
 
-    pub(super) async fn window_read(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
+    pub(super) async fn window_read(&mut self, read: &mut WindowRead<S, K>) -> Flow {
         self.service.window_read(read.reader);
         if self.is_of_another_order(read) {
             self.pending.abandon(read.id);

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store, WaitsFor,
-    engine::{Collector, End},
+    engine::{Collector, Flow},
     known::KeyRef,
     ledger::timeline::Timeline,
 };
@@ -43,7 +43,7 @@ pub(super) use until_stored;
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Journals accepted rows when they have waited for others long enough, or stand in the way of
     /// the next; and syncs what has been journaled long enough ago.
-    pub(super) async fn journal_when_due(&mut self) -> Result<(), End> {
+    pub(super) async fn journal_when_due(&mut self) -> Flow {
         if self.ledger.is_journal_due() {
             // Boxed, as its future is large and seldom needed.
             Box::pin(self.journal_accepted()).await?;
@@ -55,7 +55,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Journals accepted rows when nothing else is to be done and none are about to follow.
-    pub(super) async fn journal_when_quiet(&mut self) -> Result<(), End> {
+    pub(super) async fn journal_when_quiet(&mut self) -> Flow {
         if self.outflow.batches() == 0 && self.ledger.waiting() > 0 {
             Box::pin(self.journal_accepted()).await?;
         }
@@ -63,13 +63,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Makes sure that what is journaled is not sent again after a crash of the machine either.
-    pub(super) async fn sync(&mut self) -> Result<(), End> {
+    pub(super) async fn sync(&mut self) -> Flow {
         until_stored!(self, self.ledger.sync(self.parts.store.as_ref()).await);
         Ok(())
     }
 
     /// Makes sure that accepted rows are not sent again after a restart.
-    pub(super) async fn journal_accepted(&mut self) -> Result<(), End> {
+    pub(super) async fn journal_accepted(&mut self) -> Flow {
         let batches = until_stored!(self, self.ledger.journal(self.parts.store.as_ref()).await);
         let mut done = Vec::new();
         for batch in batches {
@@ -80,14 +80,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Journals rows that are dealt with otherwise than by a batch.
-    pub(super) async fn remember(&mut self, mut rows: Vec<KeyRef>) -> Result<(), End> {
+    pub(super) async fn remember(&mut self, mut rows: Vec<KeyRef>) -> Flow {
         let store = self.parts.store.as_ref();
         until_stored!(self, self.ledger.append(store, &mut rows, 1).await);
         Ok(())
     }
 
     /// Windows count as read now.
-    pub(super) async fn settle_windows(&mut self) -> Result<(), End> {
+    pub(super) async fn settle_windows(&mut self) -> Flow {
         // What is done is not read again by this process, also before it is safe on the disk.
         let horizon = self.horizon();
         let forgotten = self.known.forget_before(horizon);
@@ -100,14 +100,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Keeps the timeline if it has changed, now and then.
-    pub(super) async fn persist_when_due(&mut self) -> Result<(), End> {
+    pub(super) async fn persist_when_due(&mut self) -> Flow {
         if self.ledger.is_timeline_due() {
             self.persist().await?;
         }
         Ok(())
     }
 
-    pub(super) async fn persist_changes(&mut self) -> Result<(), End> {
+    pub(super) async fn persist_changes(&mut self) -> Flow {
         if self.ledger.is_changed {
             self.persist().await?;
         }
@@ -134,7 +134,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Keeps the timeline, then the checkpoint. A crash between the two makes a few windows be read
     /// again, whose rows are known: they must be safe before either says that a window was read.
-    pub(super) async fn persist(&mut self) -> Result<(), End> {
+    pub(super) async fn persist(&mut self) -> Flow {
         self.sync().await?;
         if !self.has_begun() {
             // The files say more than the schedule, which knows nothing of them yet.
@@ -170,11 +170,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    pub(super) async fn store_failed(
-        &self,
-        error: &io::Error,
-        backoff: &mut Backoff,
-    ) -> Result<(), End> {
+    pub(super) async fn store_failed(&self, error: &io::Error, backoff: &mut Backoff) -> Flow {
         let pause = backoff.next_pause(None);
         self.tell(Event::StoreFailed(error));
         self.tell_turning(pause, WaitsFor::Store);

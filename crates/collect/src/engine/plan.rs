@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     decide::service::Asking,
-    engine::{Answer, BESIDE, Collector, End, without_latency},
+    engine::{Answer, BESIDE, Collector, Flow, without_latency},
     reader::{Reader, WindowRead},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 const PROBE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(60), TimeDelta::seconds(4));
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
-    pub(super) async fn plan(&mut self) -> Result<(), End> {
+    pub(super) async fn plan(&mut self) -> Flow {
         self.look_for_orders();
         let is_certain = self.look_at_clocks().await?;
         if !is_certain {
@@ -126,7 +126,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Asks for as little as there is, while no reader asks, to find out whether the source answers.
-    pub(super) async fn probe(&mut self, now: DateTime<Utc>, small: bool) -> Result<(), End> {
+    pub(super) async fn probe(&mut self, now: DateTime<Utc>, small: bool) -> Flow {
         if self.is_asking() || !self.may_ask(0) {
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Leaves a window to be asked for in another way.
-    pub(super) async fn put_back(&mut self, read: WindowRead<S, K>) -> Result<(), End> {
+    pub(super) async fn put_back(&mut self, read: WindowRead<S, K>) -> Flow {
         self.schedule.release(read.window);
         self.pending.abandon(read.id);
         self.send(read.draft).await

@@ -7,7 +7,7 @@ use rows::{
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, WindowRead, persist::until_stored},
+    engine::{Collector, Flow, WindowRead, persist::until_stored},
     known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
     verify::{RowName, hide_names},
@@ -79,7 +79,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         row: &RowRef<'_>,
         key_ref: KeyRef,
         read: &WindowRead<S, K>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         while self.letter_work.withheld.len() >= MOST_WITHHELD {
             // Boxed, as its future is large and seldom needed.
             Box::pin(self.wait_for_room()).await?;
@@ -110,7 +110,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A person may have made room for rows that cannot be hidden.
-    pub(super) async fn keep_withheld(&mut self) -> Result<(), End> {
+    pub(super) async fn keep_withheld(&mut self) -> Flow {
         while !self.parts.letters.are_full()
             && let Some(withheld) = self.letter_work.withheld.pop()
         {
@@ -126,7 +126,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A verification may have named rows before anything was to be hidden: that is told again, and kept.
-    pub(super) async fn hide_named(&mut self) -> Result<(), End> {
+    pub(super) async fn hide_named(&mut self) -> Flow {
         until_stored!(
             self,
             match &mut self.parts.privacy {

@@ -17,7 +17,7 @@ use crate::{
         schedule::{Completed, Schedule},
         service::Asking,
     },
-    engine::{ALMOST_AT_ONCE, Answer, Collector, End, WindowRead},
+    engine::{ALMOST_AT_ONCE, Answer, Collector, Flow, WindowRead},
     journal::Remembered,
     known::KnownRows,
 };
@@ -130,7 +130,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Looks at the clocks, and does what has waited for the time. Whether it is known for certain.
-    pub(super) async fn look_at_clocks(&mut self) -> Result<bool, End> {
+    pub(super) async fn look_at_clocks(&mut self) -> Flow<bool> {
         if let Some(step) = self.waiting.steps.look(self.parts.clock.reading()) {
             self.tell(Event::ClockStepped(step));
         }
@@ -164,7 +164,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Windows are done. Until the time is known for certain, they wait, and nothing counts as read.
-    pub(super) async fn windows_done(&mut self, done: Vec<Done>) -> Result<(), End> {
+    pub(super) async fn windows_done(&mut self, done: Vec<Done>) -> Flow {
         self.waiting.done.extend(done);
         if self.waiting.done.is_empty() || !self.has_begun() {
             return Ok(());
@@ -199,7 +199,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Asks for the time with the reader of the live edge, when it may ask.
-    pub(super) async fn ask_time(&mut self) -> Result<(), End> {
+    pub(super) async fn ask_time(&mut self) -> Flow {
         let asking = self.service.asking(Instant::now());
         if !self.may_ask(0) || asking != Asking::All && self.is_asking() {
             return Ok(());
@@ -248,7 +248,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         mut read: WindowRead<S, K>,
         days: Option<u32>,
         error: &SourceError,
-    ) -> Result<(), End> {
+    ) -> Flow {
         self.send_rest(&mut read).await?;
         if read.link.is_some() {
             // Its first page was in reach: it is the link that fails, and it may do so for ever.

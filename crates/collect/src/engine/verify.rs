@@ -17,7 +17,7 @@ use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     coverage::Stage,
     decide::coverage::windows::without,
-    engine::{Collector, End, orders::OrderUnderWay, persist::until_stored, privacy::named},
+    engine::{Collector, Flow, orders::OrderUnderWay, persist::until_stored, privacy::named},
     event::PageCount,
     known::{KeyRef, hour},
     proof::{HourRecord, Notes, Provable, hours_of, window_of},
@@ -128,7 +128,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         page: &Page<S::Link>,
         read: &mut WindowRead<S, K>,
-    ) -> Result<bool, End> {
+    ) -> Flow<bool> {
         let Some(verification) = &mut self.verification else {
             return Ok(false);
         };
@@ -185,7 +185,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         page: &Page<S::Link>,
         read: &mut WindowRead<S, K>,
-    ) -> Result<bool, End> {
+    ) -> Flow<bool> {
         let hour = hour(read.window.start());
         let verification = self.verification.as_ref();
         let Some(healing) = verification.and_then(|one| one.healing.get(&hour)) else {
@@ -212,7 +212,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A window of a verification was read to its end.
-    pub(super) async fn audited(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
+    pub(super) async fn audited(&mut self, read: &mut WindowRead<S, K>) -> Flow {
         self.pending.abandon(read.id);
         let window = read.window;
         self.schedule.audited(window);
@@ -261,7 +261,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The record of an hour. Without one it has its verdict, when it waits for that.
-    async fn record_of(&mut self, hour: u32) -> Result<Option<Box<HourRecord>>, End> {
+    async fn record_of(&mut self, hour: u32) -> Flow<Option<Box<HourRecord>>> {
         let found = self.provable(hour).await?;
         let waits =
             |one: &Verification| one.left.contains(&hour) && !one.healing.contains_key(&hour);
@@ -277,7 +277,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The hour of which this window was read; none when that is not asked for any more.
-    async fn audit_of_hour(&mut self, hour: u32, read: Window) -> Result<Option<&mut Audit>, End> {
+    async fn audit_of_hour(&mut self, hour: u32, read: Window) -> Flow<Option<&mut Audit>> {
         let is_known = |one: &Verification| one.audits.contains_key(&hour);
         if !self.verification.as_ref().is_some_and(is_known) {
             let Some(record) = self.record_of(hour).await? else {
@@ -311,7 +311,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// An hour is left to a later verification, or cannot be proven for a reason.
-    async fn leave_aside(&mut self, hour: u32, reason: Option<String>) -> Result<(), End> {
+    async fn leave_aside(&mut self, hour: u32, reason: Option<String>) -> Flow {
         let now = self.time().now;
         let Some(verification) = &self.verification else {
             return Ok(());
@@ -320,7 +320,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.judge(verdict).await
     }
 
-    async fn provable(&mut self, hour: u32) -> Result<Provable, End> {
+    async fn provable(&mut self, hour: u32) -> Flow<Provable> {
         let timeline = self.schedule.coverage().intervals();
         let store = self.parts.store.as_ref();
         let found = until_stored!(
@@ -332,11 +332,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// The source does not keep any more what a window begins with, and nothing from before `oldest`. Its other
     /// hours are asked for without that.
-    pub(super) async fn audit_refused(
-        &mut self,
-        window: Window,
-        oldest: DateTime<Utc>,
-    ) -> Result<(), End> {
+    pub(super) async fn audit_refused(&mut self, window: Window, oldest: DateTime<Utc>) -> Flow {
         self.schedule.release(window);
         let first = *hours_of(window).start();
         for hour in hours_of(window) {

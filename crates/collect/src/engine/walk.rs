@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Sink, Source, Store,
-    engine::{Collector, End, WindowRead},
+    engine::{Collector, Flow, WindowRead},
     known::hour,
     letters::Undelivered,
     proof::Notes,
@@ -27,11 +27,7 @@ const LIVE_PAGES: u32 = 5;
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// The page after one without certain news is asked for, at once or later, or its walk has ended.
-    pub(super) async fn walk_on(
-        &mut self,
-        read: WindowRead<S, K>,
-        step: WalkStep,
-    ) -> Result<(), End> {
+    pub(super) async fn walk_on(&mut self, read: WindowRead<S, K>, step: WalkStep) -> Flow {
         let pause = match step {
             WalkStep::Forward if is_paced(&read) => LIVE_PAUSE,
             WalkStep::Forward => Duration::ZERO,
@@ -56,7 +52,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The links of a window, or of an answer for a message of it, lead nowhere.
-    async fn end_walk(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Result<(), End> {
+    async fn end_walk(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
         let of_message = read.is_completing();
         if !of_message && self.goes_by_time(&mut read, sentence) {
             self.resume_later(read);
@@ -103,11 +99,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The link that a reader follows has failed so often that it is given up, as links may expire.
-    pub(super) async fn link_failed(
-        &mut self,
-        mut read: WindowRead<S, K>,
-        sentence: &str,
-    ) -> Result<(), End> {
+    pub(super) async fn link_failed(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
         let window = read.window;
         if !self.goes_by_time(&mut read, sentence)
             && let DeadEnd::Apart(at) = read.give_up_link(self.schedule.can_narrow(window))
@@ -131,7 +123,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Sends what a window has in hand.
-    pub(super) async fn send_rest(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
+    pub(super) async fn send_rest(&mut self, read: &mut WindowRead<S, K>) -> Flow {
         let draft = self.outflow.draft(read.lane, read.window);
         let rest = std::mem::replace(&mut read.draft, draft);
         self.send(rest).await
@@ -143,7 +135,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         mut read: WindowRead<S, K>,
         mut page: Option<Page<S::Link>>,
         sentence: &str,
-    ) -> Result<(), End> {
+    ) -> Flow {
         if self.is_of_another_order(&read) {
             return self.put_back(read).await;
         }
@@ -242,7 +234,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Takes in what can be read of a damaged page, and goes on after it.
-    async fn accept(&mut self, mut read: WindowRead<S, K>, page: Page<S::Link>) -> Result<(), End> {
+    async fn accept(&mut self, mut read: WindowRead<S, K>, page: Page<S::Link>) -> Flow {
         read.doubt = None;
         self.turn_page(read, page).await
     }
@@ -253,7 +245,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         mut read: WindowRead<S, K>,
         pause: Duration,
         sentence: &str,
-    ) -> Result<(), End> {
+    ) -> Flow {
         if self.parking.has_place() {
             self.send_rest(&mut read).await?;
             self.parking.park(read, pause);
@@ -275,7 +267,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         mut read: WindowRead<S, K>,
         page: Option<Page<S::Link>>,
         sentence: &str,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let window = read.window;
         let around = page
             .as_ref()
@@ -304,7 +296,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         read: &WindowRead<S, K>,
         damage: &Damage,
         stands_elsewhere: bool,
-    ) -> Result<bool, End> {
+    ) -> Flow<bool> {
         let window = read.window;
         // What is shown for any window is remembered as seen now: its own may be forgotten soon.
         let filed = match stands_elsewhere {

@@ -7,7 +7,7 @@ use super::*;
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// All rows of an hour are to be sent again, which make its new record: from the beginning, or the rest
     /// of them after a stop.
-    pub(super) async fn resend(&mut self, hour: u32, resumed: bool) -> Result<(), End> {
+    pub(super) async fn resend(&mut self, hour: u32, resumed: bool) -> Flow {
         if resumed && self.ledger.proof.is_resending(hour) {
             return Ok(());
         }
@@ -42,7 +42,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Rows of a window are delivered that were missing.
-    pub(in crate::engine) async fn healed(&mut self, window: Window) -> Result<(), End> {
+    pub(in crate::engine) async fn healed(&mut self, window: Window) -> Flow {
         self.schedule.audited(window);
         let Some(verification) = &mut self.verification else {
             return Ok(());
@@ -83,11 +83,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// All rows of an hour were sent again.
-    pub(super) async fn judge_resent(
-        &mut self,
-        hour: u32,
-        mut verdict: Verdict,
-    ) -> Result<(), End> {
+    pub(super) async fn judge_resent(&mut self, hour: u32, mut verdict: Verdict) -> Flow {
         if let Provable::Yes(record) = self.provable(hour).await? {
             verdict.accepted = record.sums.rows();
             verdict.digest = Some(record.sums.digest());
@@ -104,11 +100,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Nothing of an hour is missing any more that is shown: says what was.
-    pub(super) async fn judge_healed(
-        &mut self,
-        hour: u32,
-        mut verdict: Verdict,
-    ) -> Result<(), End> {
+    pub(super) async fn judge_healed(&mut self, hour: u32, mut verdict: Verdict) -> Flow {
         if let Some(verification) = &mut self.verification
             && let Some(missing) = verification.missing.remove(&hour)
         {
@@ -146,7 +138,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         hour: u32,
         mut found: BTreeMap<Message, RowName>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         if let Some(verification) = &self.verification
             && let Some(missing) = verification.missing.get(&hour)
         {
@@ -160,7 +152,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Keeps what of an hour was missing, before it is sent.
-    pub(super) async fn keep_missing(&mut self, hour: u32, missing: Missing) -> Result<(), End> {
+    pub(super) async fn keep_missing(&mut self, hour: u32, missing: Missing) -> Flow {
         let Some(order) = self.verification.as_ref().map(|one| one.work.order.id) else {
             return Ok(());
         };

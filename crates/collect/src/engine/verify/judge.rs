@@ -24,7 +24,7 @@ fn before_the_rule(accepted: &Sums, shown: &Sums, mut unwanted: Vec<RowKey>) -> 
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// All of an hour was read: says whether it is what was accepted.
-    pub(super) async fn compare(&mut self, hour: u32) -> Result<(), End> {
+    pub(super) async fn compare(&mut self, hour: u32) -> Flow {
         if self.ledger.proof.has_news() {
             // What was accepted meanwhile counts.
             self.persist().await?;
@@ -99,12 +99,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// These rows of an hour are missing: they are looked for once more, to be sent.
-    async fn heal(
-        &mut self,
-        hour: u32,
-        verdict: Verdict,
-        missing: Vec<Message>,
-    ) -> Result<(), End> {
+    async fn heal(&mut self, hour: u32, verdict: Verdict, missing: Vec<Message>) -> Flow {
         let Some(verification) = &mut self.verification else {
             return Ok(());
         };
@@ -124,12 +119,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.keep_missing(hour, missing).await
     }
 
-    pub(super) async fn judge(&mut self, verdict: Verdict) -> Result<(), End> {
+    pub(super) async fn judge(&mut self, verdict: Verdict) -> Flow {
         self.judge_all(vec![verdict]).await
     }
 
     /// Many hours have their verdicts at once: to keep each by itself would hold all else up.
-    pub(super) async fn judge_all(&mut self, verdicts: Vec<Verdict>) -> Result<(), End> {
+    pub(super) async fn judge_all(&mut self, verdicts: Vec<Verdict>) -> Flow {
         if verdicts.is_empty() {
             return Ok(());
         }

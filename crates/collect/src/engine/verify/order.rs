@@ -13,7 +13,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         order: VerifyOrder,
         known: Option<VerifyProgress>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         if is_over(&mut self.orders.ended_verification, &order, known.as_ref()) {
             return Ok(());
         }
@@ -52,7 +52,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         order: VerifyOrder,
         known: Option<VerifyProgress>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let now = self.time().now;
         let store = self.parts.store.as_ref();
         let resumed = known.is_some();
@@ -111,7 +111,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         hour: u32,
         resumed: bool,
         judged: &mut Vec<Verdict>,
-    ) -> Result<Vec<Window>, End> {
+    ) -> Flow<Vec<Window>> {
         let is_resend = self.sends_hours_again();
         let found = self.provable(hour).await?;
         let now = self.time().now;
@@ -133,7 +133,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// All rows of an hour are to be sent again, and make its new record.
-    async fn place_again(&mut self, hour: u32, resumed: bool) -> Result<(), End> {
+    async fn place_again(&mut self, hour: u32, resumed: bool) -> Flow {
         let now = self.time().now;
         let timeline = self.schedule.coverage().intervals();
         let stages = |wanted: Stage| {
@@ -167,7 +167,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         order: VerifyOrder,
         known: Option<VerifyProgress>,
-    ) -> Result<(), End> {
+    ) -> Flow {
         let now = self.time().now;
         if self.verification.is_none() {
             let begins = || VerifyProgress::new(order.id, VerifyCounts::default(), now);
@@ -181,7 +181,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Nothing more of it is begun, and it ends when no hour's rows are being delivered.
-    pub(in crate::engine) async fn give_up_verification(&mut self) -> Result<(), End> {
+    pub(in crate::engine) async fn give_up_verification(&mut self) -> Flow {
         if let Some(verification) = &mut self.verification {
             verification.work.order.cancelled = true;
         }
@@ -197,7 +197,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// All was read that was asked for when it began: an hour of which more is collected since is open.
-    async fn judge_the_rest(&mut self) -> Result<(), End> {
+    async fn judge_the_rest(&mut self) -> Flow {
         while let Some(verification) = &self.verification
             && self.schedule.is_audited()
             && !verification.work.order.cancelled
@@ -210,7 +210,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Ends the verification when all hours have a verdict.
-    pub(super) async fn settle_verification(&mut self) -> Result<(), End> {
+    pub(super) async fn settle_verification(&mut self) -> Flow {
         self.judge_the_rest().await?;
         let Some(verification) = &self.verification else {
             return Ok(());
