@@ -20,7 +20,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-pub use self::letter::{Content, Keeping, Letter, Owner, Settled, Stock, UNHIDDEN, Undelivered};
+pub use self::letter::{Content, Letter, Owner, Settled, Stock, UNHIDDEN, Undelivered};
 use self::{
     letter::{Head, Note},
     opened::OpenedFile,
@@ -184,8 +184,8 @@ impl Letters {
         letters >= self.room.letters || bytes >= self.room.bytes
     }
 
-    /// Keeps what cannot be delivered: on return it is safe on the disk, unless there is no room. The
-    /// same content is kept once.
+    /// Keeps what cannot be delivered: on return it is safe on the disk, under this id; none when a
+    /// person must make room first. The same content is kept once.
     ///
     /// # Errors
     /// When it could not be written. The next call begins a new file.
@@ -194,10 +194,10 @@ impl Letters {
         store: &impl Store,
         now: DateTime<Utc>,
         undelivered: Undelivered,
-    ) -> io::Result<Keeping> {
+    ) -> io::Result<Option<String>> {
         let id = id(&self.owner.intake, &undelivered.content);
         if self.places.contains_key(&id) {
-            return Ok(Keeping::Kept(id));
+            return Ok(Some(id));
         }
         if self.leaving.contains_key(&id) {
             self.take_out(store).await?;
@@ -217,7 +217,7 @@ impl Letters {
         let length = line.len() as u64;
         let stock = self.stock();
         if stock.letters >= self.room.letters || stock.bytes + length > self.room.bytes {
-            return Ok(Keeping::Full);
+            return Ok(None);
         }
         if self.is_settling {
             self.forget_note(store, &id).await?;
@@ -237,7 +237,7 @@ impl Letters {
         self.files.insert(number, bytes + length);
         self.open = Some(number);
         self.place(id.clone(), number, now);
-        Ok(Keeping::Kept(id))
+        Ok(Some(id))
     }
 
     fn file_for(&self, length: u64) -> u64 {

@@ -9,7 +9,7 @@ use crate::{
     CheckpointStore, Event, Sink, Source, Store,
     engine::{Collector, End, Flow, persist::until_stored, privacy::Withheld},
     letters::{
-        Keeping, UNHIDDEN, Undelivered,
+        UNHIDDEN, Undelivered,
         order::{LettersOrder, Work},
     },
 };
@@ -32,12 +32,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// dealt with; false when there is no room for it.
     pub(super) async fn keep_undelivered(&mut self, undelivered: Undelivered) -> Flow<bool> {
         let store = self.parts.store.as_ref();
-        let keeping = until_stored!(self, {
+        let id = until_stored!(self, {
             let (now, letter) = (self.parts.clock.now(), undelivered.clone());
             self.parts.letters.keep(store, now, letter).await
         });
         let stock = self.parts.letters.stock();
-        let Keeping::Kept(id) = keeping else {
+        let Some(id) = id else {
             self.tell(Event::NoRoom(stock));
             return Ok(false);
         };

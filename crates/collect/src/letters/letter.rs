@@ -103,16 +103,6 @@ pub(super) struct Head {
     pub(super) time: DateTime<Utc>,
 }
 
-/// Whether there was room for a letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Keeping {
-    /// It is safe on the disk, under this id.
-    Kept(String),
-    /// It is not kept: a person must make room first.
-    Full,
-}
-
 /// How many letters there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stock {
