@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     Store,
     order::{FormatVersion, OrderFile},
+    proof::MOST_HOURS,
     verify::{Finding, Verdict, VerifyOrder},
 };
 
@@ -34,9 +35,6 @@ const APART: TimeDelta = TimeDelta::hours(6);
 
 /// The next one is never named further ahead.
 const FURTHEST_AHEAD: TimeDelta = TimeDelta::hours(48);
-
-/// No verification reaches further back, in hours: no source keeps rows for so long.
-const MOST_HOURS_BACK: u32 = 100 * 24;
 
 /// What a person wants done every day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,7 +222,7 @@ impl Nights {
         closed: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Option<Window> {
-        let back = now - TimeDelta::hours(hours_back.min(MOST_HOURS_BACK).into());
+        let back = now - TimeDelta::hours(hours_back.min(MOST_HOURS).into());
         let start = self.until.map_or(back, |until| until.min(back)).max(oldest);
         Window::new(start.duration_trunc(TimeDelta::hours(1)).ok()?, closed)
     }

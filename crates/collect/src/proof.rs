@@ -54,8 +54,8 @@ const AT_HAND: usize = 4;
 /// Lists that are kept for long grow by so many rows, and this part of what they have.
 const GROWTH: usize = 8;
 
-/// No more hours are folded at once: as many as any source keeps.
-const MOST_HOURS: u32 = 100 * 24;
+/// Nothing is about more hours at once: as many as any source keeps.
+pub(crate) const MOST_HOURS: u32 = 100 * 24;
 
 /// The version in the name of a file of a day; none of other files.
 pub fn version(name: &str) -> Option<u64> {

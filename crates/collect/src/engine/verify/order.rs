@@ -1,11 +1,8 @@
 //! The order of a verification, from its beginning to its end.
 
-use crate::{engine::orders::is_over, order::OrderPhase};
+use crate::{engine::orders::is_over, order::OrderPhase, proof::MOST_HOURS};
 
 use super::*;
-
-/// No order is about more hours: as many as any service keeps.
-const MOST_HOURS: u32 = 100 * 24;
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// There is an order to verify a range: a new one, one under way, or one that has ended.
