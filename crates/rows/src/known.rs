@@ -274,12 +274,6 @@ impl KnownRows {
         self.under_way.0.retain(|(other, _)| *other != batch);
     }
 
-    /// This row of a batch will never be sent, and is remembered as if it had arrived.
-    pub fn give_up(&mut self, row: KeyRef, batch: BatchId) {
-        self.under_way.take(batch);
-        self.file(row, ARRIVED);
-    }
-
     /// Forgets delivered rows that were received in the hours before that of `horizon`: they are handed
     /// out for the last time. So are those that belong to no hour and were seen then.
     pub fn forget_before(&mut self, horizon: DateTime<Utc>) -> Vec<Forgotten> {
@@ -613,7 +607,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_change_batches_and_are_given_up() {
+    fn rows_change_batches_and_arrive_with_them() {
         let mut known = KnownRows::default();
         let (row, late) = (new(&mut known, 1, 5), new(&mut known, 2, 5));
         known.carry_instead(late, BATCH, BatchId(8));
@@ -621,7 +615,8 @@ mod tests {
             admit(&mut known, 2, "", 5),
             DedupDecision::OnItsWay(BatchId(8))
         );
-        known.give_up(row, BATCH);
+        known.carry_instead(row, BATCH, BatchId(7));
+        known.arrived(BatchId(7));
         assert_eq!(admit(&mut known, 1, "", 5), DedupDecision::Delivered);
         assert_eq!(known.len(), 1);
         known.arrived(BatchId(8));

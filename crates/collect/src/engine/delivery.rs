@@ -7,15 +7,12 @@ use rows::{Page, RowRef, Window, privacy::Unhidden};
 use tokio::{task::JoinError, time::Instant};
 
 use crate::{
-    CheckpointStore, Event, EventBatch as _, GivenUp, Pushed, Sink, Source, Store,
-    engine::{Collector, End, Flow, Lane, WindowRead, hand::Away, privacy::Leaving},
+    CheckpointStore, Event, EventBatch as _, Pushed, Sink, Source, Store,
+    engine::{Collector, End, Flow, Lane, WindowRead, privacy::Leaving},
     event::{Novelty, PageCount},
     known::{DedupDecision, KeyRef},
     outflow::{Delivery, Draft},
 };
-
-/// What is said of a row that no batch takes.
-pub(super) const TOO_LONG: &str = "it is longer than the intake accepts";
 
 #[derive(Clone, Copy, Debug)]
 enum Obstacle {
@@ -55,7 +52,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             match obstacle {
                 Obstacle::Full => self.add_to_next(row, key_ref, read, &mut leaving).await?,
-                Obstacle::TooLong => self.give_up(leaving.text(&row), key_ref, read).await?,
+                Obstacle::TooLong => {
+                    let alone = self.goes_alone(key_ref, read);
+                    self.put_alone_away(alone, leaving.text(&row)).await?;
+                }
                 Obstacle::Unhidden => self.withhold(&row, key_ref, read).await?,
             }
         }
@@ -222,32 +222,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 Err(Unhidden) => return self.withhold(&row, key_ref, read).await,
             }
         }
-        self.give_up(leaving.text(&row), key_ref, read).await
-    }
-
-    /// Takes a row in hand that is too long for a batch.
-    async fn give_up(&mut self, event: String, key_ref: KeyRef, read: &WindowRead<S, K>) -> Flow {
-        self.wait_for_hand().await?;
-        let given_up = GivenUp {
-            event,
-            reason: TOO_LONG.to_owned(),
-            fits: Some(self.parts.sink.longest_event()),
-        };
-        match Box::pin(self.put_away(given_up, None)).await? {
-            Away::Kept => {
-                self.became_letter(key_ref.hour);
-                self.known.give_up(key_ref, read.draft.id);
-                self.count_for_backfill(read.draft.for_backfill, 0, 1);
-                self.remember(vec![key_ref]).await
-            }
-            Away::InHand(event) => {
-                let id = self.outflow.next_id();
-                self.known.carry_instead(key_ref, read.draft.id, id);
-                self.pending.carried_by(read.id, id);
-                self.comes_in_hand(id, key_ref, event, read.draft.for_backfill);
-                Ok(())
-            }
-        }
+        let alone = self.goes_alone(key_ref, read);
+        self.put_alone_away(alone, leaving.text(&row)).await
     }
 
     #[inline]

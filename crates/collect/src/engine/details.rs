@@ -14,10 +14,10 @@ use tokio::{
 };
 
 use crate::{
-    CheckpointStore, DetailsFate, DetailsTerms, ErrorClass, Event, EventBatch as _, GivenUp,
-    Pushed, Sink, Source, SourceError, Store,
+    CheckpointStore, DetailsFate, DetailsTerms, ErrorClass, Event, EventBatch as _, Pushed, Sink,
+    Source, SourceError, Store,
     decide::details::{DetailsQueue, Released},
-    engine::{Collector, Flow, WindowRead, delivery::TOO_LONG, hand::Away, privacy::Leaving},
+    engine::{Collector, Flow, WindowRead, hand::Alone, privacy::Leaving},
     known::{BatchId, KeyRef},
     outflow::Draft,
     verify::RowName,
@@ -40,13 +40,12 @@ pub(super) struct DetailsCall {
 
 #[derive(Debug)]
 struct WaitingRow {
-    row: KeyRef,
+    alone: Alone,
     received: Option<DateTime<Utc>>,
     /// What the source finds its message by.
     name: RowName,
     /// It as it may leave.
     event: Vec<u8>,
-    for_backfill: bool,
 }
 
 /// The rows that wait, and the calls under way.
@@ -117,19 +116,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             details.count(fate);
             return false;
         }
+        let alone = self.goes_alone(key_ref, read);
+        let (id, received) = (alone.id, row.received);
         let waiting = WaitingRow {
-            row: key_ref,
-            received: row.received,
+            alone,
+            received,
             name,
             event: event.to_vec(),
-            for_backfill: read.draft.for_backfill,
         };
-        let id = self.outflow.next_id();
-        details
-            .queue
-            .add(id, row.received, event.len(), waiting, now);
-        self.known.carry_instead(key_ref, read.draft.id, id);
-        self.pending.carried_by(read.id, id);
+        if let Some(details) = &mut self.details {
+            details.queue.add(id, received, event.len(), waiting, now);
+        }
         true
     }
 
@@ -227,7 +224,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.tell(Event::DetailsRefused { sentence, pause });
             }
             let [collected, backfilled] = &mut drafts;
-            let draft = match released.row.for_backfill {
+            let draft = match released.row.alone.for_backfill {
                 true => backfilled,
                 false => collected,
             };
@@ -245,7 +242,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         released: Released<WaitingRow>,
         draft: &mut Draft<K::Batch>,
     ) -> Flow {
-        let (id, row) = (released.id, released.row);
+        let row = released.row;
+        let alone = row.alone;
         let (event, fate) = match released.details {
             None => (row.event, released.fate),
             Some(details) => match self.with_details(&row.event, &details) {
@@ -258,44 +256,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let mut pushed = self.push_detailed(draft, &event);
         if matches!(pushed, Pushed::Full) {
-            let next = self.outflow.draft_of_waiting(row.for_backfill);
+            let next = self.outflow.draft_of_waiting(alone.for_backfill);
             self.send(std::mem::replace(draft, next)).await?;
             pushed = self.push_detailed(draft, &event);
         }
         if !matches!(pushed, Pushed::Added) {
-            let away = self.put_detailed_away(id, row.row, &event, row.for_backfill);
-            return Box::pin(away).await;
+            let event = String::from_utf8_lossy(&event).into_owned();
+            return Box::pin(self.put_alone_away(alone, event)).await;
         }
-        self.known.carry_instead(row.row, id, draft.id);
-        self.pending.carried_on(id, draft.id);
-        draft.rows.push(row.row);
+        self.known.carry_instead(alone.row, alone.id, draft.id);
+        self.pending.carried_on(alone.id, draft.id);
+        draft.rows.push(alone.row);
         draft.newest = draft.newest.max(row.received);
-        Ok(())
-    }
-
-    /// No batch takes a row that has waited.
-    #[cold]
-    async fn put_detailed_away(
-        &mut self,
-        id: BatchId,
-        row: KeyRef,
-        event: &[u8],
-        for_backfill: bool,
-    ) -> Flow {
-        self.wait_for_hand().await?;
-        let given_up = GivenUp {
-            event: String::from_utf8_lossy(event).into_owned(),
-            reason: TOO_LONG.to_owned(),
-            fits: Some(self.parts.sink.longest_event()),
-        };
-        match self.put_away(given_up, None).await? {
-            Away::Kept => {
-                self.became_letter(row.hour);
-                self.count_for_backfill(for_backfill, 0, 1);
-                self.ledger.accepted(id, vec![row]);
-            }
-            Away::InHand(event) => self.comes_in_hand(id, row, event, for_backfill),
-        }
         Ok(())
     }
 

@@ -3,11 +3,22 @@
 
 use crate::{
     CheckpointStore, Event, GivenUp, HeldEvents as _, Sink, Source, Store, WaitsFor,
-    engine::{Collector, End, Flow, TURN, orders::LOOKING},
+    engine::{Collector, End, Flow, TURN, WindowRead, orders::LOOKING},
     known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
     outflow::Delivery,
 };
+
+/// What is said of a row that no batch takes.
+const TOO_LONG: &str = "it is longer than the intake accepts";
+
+/// A row that no batch carries: its window waits for it by this id.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Alone {
+    pub(super) id: BatchId,
+    pub(super) row: KeyRef,
+    pub(super) for_backfill: bool,
+}
 
 /// Where an event is that will not be accepted.
 pub(super) enum Away<H> {
@@ -95,16 +106,45 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// An event is in hand that no batch takes.
-    pub(super) fn comes_in_hand(
-        &mut self,
-        id: BatchId,
-        row: KeyRef,
-        event: K::InHand,
-        for_backfill: bool,
-    ) {
-        self.outflow.insist(id, vec![row], event, for_backfill);
-        self.tell(Event::InHand(self.outflow.held()));
+    /// A row goes without the draft of its window from now on.
+    pub(super) fn goes_alone(&mut self, row: KeyRef, read: &WindowRead<S, K>) -> Alone {
+        let id = self.outflow.next_id();
+        self.known.carry_instead(row, read.draft.id, id);
+        self.pending.carried_by(read.id, id);
+        let for_backfill = read.draft.for_backfill;
+        Alone {
+            id,
+            row,
+            for_backfill,
+        }
+    }
+
+    /// A row lies with the dead letters: it is dealt with.
+    pub(super) fn is_letter(&mut self, alone: Alone) {
+        self.became_letter(alone.row.hour);
+        self.count_for_backfill(alone.for_backfill, 0, 1);
+        self.ledger.accepted(alone.id, vec![alone.row]);
+    }
+
+    /// Puts a row away that is too long for a batch.
+    #[cold]
+    pub(super) async fn put_alone_away(&mut self, alone: Alone, event: String) -> Flow {
+        self.wait_for_hand().await?;
+        let given_up = GivenUp {
+            event,
+            reason: TOO_LONG.to_owned(),
+            fits: Some(self.parts.sink.longest_event()),
+        };
+        match Box::pin(self.put_away(given_up, None)).await? {
+            Away::Kept => self.is_letter(alone),
+            Away::InHand(event) => {
+                let rows = vec![alone.row];
+                self.outflow
+                    .insist(alone.id, rows, event, alone.for_backfill);
+                self.tell(Event::InHand(self.outflow.held()));
+            }
+        }
+        Ok(())
     }
 
     #[cfg(test)]

@@ -7,8 +7,8 @@ use rows::{
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, Flow, WindowRead, persist::until_stored},
-    known::{BatchId, KeyRef},
+    engine::{Collector, Flow, WindowRead, hand::Alone, persist::until_stored},
+    known::KeyRef,
     letters::{Content, Undelivered},
     verify::{RowName, hide_names},
 };
@@ -20,10 +20,7 @@ const MOST_WITHHELD: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Withheld {
     undelivered: Undelivered,
-    row: KeyRef,
-    /// What its window waits for.
-    id: BatchId,
-    for_backfill: bool,
+    alone: Alone,
 }
 
 /// The text of the row that is to leave, where it is not the one that came.
@@ -90,22 +87,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             copy_sent: false,
             content: Content::withheld(row.json.len(), row.key),
         };
-        if self.keep_undelivered(undelivered.clone()).await? {
-            self.known.give_up(key_ref, read.draft.id);
-            self.became_letter(key_ref.hour);
-            self.count_for_backfill(read.draft.for_backfill, 0, 1);
-            return self.remember(vec![key_ref]).await;
+        let alone = self.goes_alone(key_ref, read);
+        match self.keep_undelivered(undelivered.clone()).await? {
+            true => self.is_letter(alone),
+            // There is no room for it: its window stays open until there is.
+            false => self
+                .letter_work
+                .withheld
+                .push(Withheld { undelivered, alone }),
         }
-        // There is no room for it: its window stays open until there is.
-        let id = self.outflow.next_id();
-        self.known.carry_instead(key_ref, read.draft.id, id);
-        self.pending.carried_by(read.id, id);
-        self.letter_work.withheld.push(Withheld {
-            undelivered,
-            row: key_ref,
-            id,
-            for_backfill: read.draft.for_backfill,
-        });
         Ok(())
     }
 
@@ -118,9 +108,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.letter_work.withheld.push(withheld);
                 break;
             }
-            self.count_for_backfill(withheld.for_backfill, 0, 1);
-            self.became_letter(withheld.row.hour);
-            self.ledger.accepted(withheld.id, vec![withheld.row]);
+            self.is_letter(withheld.alone);
         }
         Ok(())
     }
