@@ -120,7 +120,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A row lies with the dead letters: it is dealt with.
-    pub(super) fn is_letter(&mut self, alone: Alone) {
+    pub(super) fn filed_as_letter(&mut self, alone: Alone) {
         self.became_letter(alone.row.hour);
         self.count_for_backfill(alone.for_backfill, 0, 1);
         self.ledger.accepted(alone.id, vec![alone.row]);
@@ -136,7 +136,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             fits: Some(self.parts.sink.longest_event()),
         };
         match Box::pin(self.put_away(given_up, None)).await? {
-            Away::Kept => self.is_letter(alone),
+            Away::Kept => self.filed_as_letter(alone),
             Away::InHand(event) => {
                 let rows = vec![alone.row];
                 self.outflow

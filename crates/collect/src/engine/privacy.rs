@@ -89,7 +89,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         let alone = self.goes_alone(key_ref, read);
         match self.keep_undelivered(undelivered.clone()).await? {
-            true => self.is_letter(alone),
+            true => self.filed_as_letter(alone),
             // There is no room for it: its window stays open until there is.
             false => self
                 .letter_work
@@ -108,7 +108,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.letter_work.withheld.push(withheld);
                 break;
             }
-            self.is_letter(withheld.alone);
+            self.filed_as_letter(withheld.alone);
         }
         Ok(())
     }
