@@ -98,27 +98,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// These rows of an hour are missing: they are looked for once more, to be sent.
-    async fn heal(&mut self, hour: u32, verdict: Verdict, missing: Vec<Message>) -> Flow {
-        let Some(verification) = &mut self.verification else {
-            return Ok(());
-        };
-        let wanted: BTreeSet<Message> = missing.into_iter().collect();
-        let missing = Missing {
-            wanted: wanted.clone(),
-            found: BTreeMap::new(),
-        };
-        let healing = Healing {
-            wanted: Some(wanted),
-            left: verdict.parts.clone(),
-            verdict,
-        };
-        verification.healing.insert(hour, healing);
-        // What the journal still has of it, the ledger does not know: it is sent.
-        self.known.forget_hour(hour);
-        self.keep_missing(hour, missing).await
-    }
-
     pub(super) async fn judge(&mut self, verdict: Verdict) -> Flow {
         self.judge_all(vec![verdict]).await
     }
