@@ -34,9 +34,9 @@ const TOGETHER: Duration = Duration::from_millis(50);
 /// get a second time.
 const UNSYNCED: usize = 16;
 
-/// The timeline is kept at most this often, as a crash between costs no more than that windows are
+/// The timeline is persisted at most this often, as a crash between costs no more than that windows are
 /// read again whose rows are known.
-const KEEPING: Duration = Duration::from_secs(1);
+const PERSISTING: Duration = Duration::from_secs(1);
 
 /// Accepted batches on their way to the disk, and the timeline.
 #[derive(Debug)]
@@ -46,10 +46,10 @@ pub(crate) struct Ledger {
     pub(crate) proof: Proof,
     accepted: Accepted,
     unsynced: Unsynced,
-    /// When the timeline was kept last, and whether it has changed since.
-    kept: Option<Instant>,
+    /// When the timeline was persisted last, and whether it has changed since.
+    persisted: Option<Instant>,
     pub(crate) is_changed: bool,
-    /// The checkpoint that was kept last, as far as is known.
+    /// The checkpoint that was persisted last, as far as is known.
     pub(crate) checkpoint: Option<DateTime<Utc>>,
 }
 
@@ -93,7 +93,7 @@ impl Ledger {
             proof,
             accepted: Accepted::default(),
             unsynced: Unsynced::default(),
-            kept: None,
+            persisted: None,
             is_changed: false,
             checkpoint: None,
         }
@@ -124,7 +124,7 @@ impl Ledger {
         self.unsynced.due_in() == Some(Duration::ZERO)
     }
 
-    /// Whether the timeline has changed since it was kept, and that is long enough ago.
+    /// Whether the timeline has changed since it was persisted, and that is long enough ago.
     pub(crate) fn is_timeline_due(&self) -> bool {
         self.timeline_due_in() == Some(Duration::ZERO)
     }
@@ -149,8 +149,8 @@ impl Ledger {
     }
 
     fn timeline_due_in(&self) -> Option<Duration> {
-        let rested = self.kept.map_or(KEEPING, |kept| kept.elapsed());
-        self.is_changed.then(|| KEEPING.saturating_sub(rested))
+        let rested = self.persisted.map_or(PERSISTING, |at| at.elapsed());
+        self.is_changed.then(|| PERSISTING.saturating_sub(rested))
     }
 
     /// Journals what is accepted: from then on a restart knows its rows. The batches.
@@ -209,7 +209,7 @@ impl Ledger {
         self.proof.renews(hour, position);
     }
 
-    /// Keeps the timeline. What it counts as read must be synced.
+    /// Persists the timeline. What it counts as read must be synced.
     pub(crate) async fn save(
         &mut self,
         store: &impl Store,
@@ -218,13 +218,13 @@ impl Ledger {
         if self.checkpoint.is_none()
             && let Found::Timeline(earlier) = Timeline::load(store).await?
         {
-            // After a kill before the position was kept, it still has the one before.
+            // After a kill before the position was persisted, it still has the one before.
             let before = earlier.before.unwrap_or(earlier.checkpoint);
             self.checkpoint = Some(before.max(earlier.checkpoint));
         }
         timeline.before = self.checkpoint;
         timeline.save(store).await?;
-        self.kept = Some(Instant::now());
+        self.persisted = Some(Instant::now());
         self.is_changed = false;
         Ok(())
     }

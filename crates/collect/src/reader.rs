@@ -285,7 +285,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
     /// That two pages brought nothing is hearsay, and a row that was never read must not be passed over for
     /// it: a service may give pages that are short, or empty, or repeat what it gave before. So the links are
     /// followed on, slowly, for as many pages as no service is known to need. Only the live edge does not wait
-    /// for that when it `is_read_again`, with this patience, soon.
+    /// for that when it `is_read_again` soon, and as many links are followed then.
     ///
     /// Then the window counts as read if its last query has shown no more than the rows that were the last
     /// before, on a page that had room for more, or if there seems to be no row in it and asking once more has

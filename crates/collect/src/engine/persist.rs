@@ -99,7 +99,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.settle_backfill().await
     }
 
-    /// Keeps the timeline if it has changed, now and then.
+    /// Persists the timeline if it has changed, now and then.
     pub(super) async fn persist_when_due(&mut self) -> Flow {
         if self.ledger.is_timeline_due() {
             self.persist().await?;
@@ -132,7 +132,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.ledger.proof.begin(self.schedule.coverage(), horizon);
     }
 
-    /// Keeps the timeline, then the checkpoint. A crash between the two makes a few windows be read
+    /// Persists the timeline, then the checkpoint. A crash between the two makes a few windows be read
     /// again, whose rows are known: they must be safe before either says that a window was read.
     pub(super) async fn persist(&mut self) -> Flow {
         self.sync().await?;
@@ -164,7 +164,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // The timeline and the checkpoint that say so are safe: what lies after an older checkpoint would be
         // read again after a crash.
         if let Err(error) = self.ledger.journal.forget_before(store, horizon).await {
-            // Harmless: it is tried again when the timeline is kept next.
+            // Harmless: it is tried again when the timeline is persisted next.
             self.tell(Event::StoreFailed(&error));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Keeps the timeline between restarts, in a file beside the checkpoint.
+//! Persists the timeline, in a file beside the checkpoint.
 
 use std::io;
 
@@ -125,7 +125,7 @@ impl Timeline {
 
     fn text(&self) -> io::Result<Vec<u8>> {
         let mut text = serde_json::to_vec(self).map_err(io::Error::other)?;
-        // The last brace stands behind the checksum.
+        // The last brace comes after the checksum.
         text.pop();
         let checksum = checksum(&text);
         text.extend(checksum);

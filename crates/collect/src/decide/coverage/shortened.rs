@@ -11,7 +11,7 @@ const TOO_EARLY: TimeDelta = TimeDelta::seconds(1);
 impl Coverage {
     /// What was read until now by a settle time of `before` is read by a shorter one: what is old enough for
     /// that, and was to be read again, is due for its last reading. Only that one asks for what a window may
-    /// not show, and has patience with links.
+    /// not show, and follows links for longer.
     pub fn shorten(&mut self, before: TimeDelta, settle_time: TimeDelta) {
         if before <= settle_time {
             return;
