@@ -423,6 +423,25 @@ mod tests {
         }
     }
 
+    /// It was made for a file that others may read.
+    #[tokio::test]
+    async fn what_a_kill_has_left_lends_its_permissions_to_no_file() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let backend = LocalBackend::open(root).unwrap();
+        let number = backend.temporary.load(Ordering::Relaxed);
+        let left = root.join(format!(".{number}.tmp"));
+        fs::write(&left, "half of coverage.json, which is longer").unwrap();
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+        backend.write("service.json", "y".into()).await.unwrap();
+        assert!(!left.exists(), "it was used");
+        let file = root.join("service.json");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "y");
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
     fn make_pipe(path: &Path) {
         let made = std::process::Command::new("mkfifo").arg(path).status();
         assert!(made.unwrap().success());

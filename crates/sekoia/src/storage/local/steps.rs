@@ -71,9 +71,16 @@ pub(super) fn mode(name: &str) -> u32 {
     }
 }
 
+/// Writes a file that is to take the place of another. What a kill has left under this name goes first: it
+/// may have been made for a file that others may read, and would keep those permissions.
 pub(super) fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
     let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true).mode(mode);
+    options.create_new(true).write(true).mode(mode);
     let mut file = files::open(&options, path)?;
     file.write_all(content)?;
     Ok(file)
