@@ -113,7 +113,11 @@ pub(super) fn place_intake(
     let named = settings
         .get::<String>(SERVER)
         .is_some_and(|server| !server.trim().is_empty());
-    let platform = configuration.url("intake_url")?.filter(|_| !named);
+    if named {
+        // Then nobody needs the platform's, nor that it is an address.
+        return Ok(false);
+    }
+    let platform = configuration.url("intake_url")?;
     let placed = platform.map(|url| settings.0.insert(SERVER.to_owned(), url.into()));
     Ok(placed.is_some())
 }
@@ -152,5 +156,36 @@ fn checked(
             ..checked
         }),
         Err(problems) => Err(problems.into_iter().map(name).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Whether the platform's address counts, and what the server is then.
+    fn placed(server: &str, platform: &str) -> Result<(bool, Option<String>), ConfigError> {
+        let environment = [("INTAKE_URL", platform)].into_iter().collect();
+        let configuration = Configuration::open("/nowhere", environment)?;
+        let mut settings = SettingsMap::default();
+        settings.0.insert(SERVER.to_owned(), json!(server));
+        let placed = place_intake(&configuration, &mut settings)?;
+        Ok((placed, settings.get(SERVER)))
+    }
+
+    #[test]
+    fn the_platform_s_intake_counts_where_the_settings_name_none() {
+        let named = "https://intake.fra2.sekoia.io/api/v1/intake-http";
+        for platform in ["https://intake.sekoia.io", "intake.sekoia.io"] {
+            let found = placed(named, platform).unwrap();
+            assert_eq!(found, (false, Some(named.to_owned())), "{platform}");
+        }
+        for empty in ["", " "] {
+            let found = placed(empty, named).unwrap();
+            assert_eq!(found, (true, Some(named.to_owned())));
+            assert!(placed(empty, "intake.sekoia.io").is_err());
+        }
     }
 }
