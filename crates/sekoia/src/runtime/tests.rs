@@ -7,6 +7,9 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
+use base::Store;
+use bytes::Bytes;
 use chrono::DateTime;
 use http::Response;
 use serde::Deserialize;
@@ -17,7 +20,12 @@ use tokio::{
 };
 
 use super::*;
-use crate::{Context, RunError, Trigger, serve::serve, storage::LocalBackend, testing::Fake};
+use crate::{
+    Context, RunError, Trigger,
+    serve::serve,
+    storage::{LocalBackend, MemoryBackend},
+    testing::Fake,
+};
 
 const MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3", "configuration": {
     "type": "object", "properties": {"api_key": {"type": "string"}}, "required": ["api_key"],
@@ -582,4 +590,53 @@ async fn a_run_has_half_a_minute_to_end_when_only_the_settings_have_changed() {
     assert_eq!(life.said("The run did not end in time"), 1);
     assert_eq!(life.said("idle with ***"), 1);
     life.end().await.unwrap();
+}
+
+/// Files of which nobody knows before this instant whose they are.
+#[derive(Debug)]
+struct Doubtful(MemoryBackend, Instant);
+
+#[async_trait]
+impl Store for Doubtful {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        self.0.read(name).await
+    }
+
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.0.write(name, content).await
+    }
+
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.0.append(name, content).await
+    }
+
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        self.0.list(prefix).await
+    }
+
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        self.0.delete(name).await
+    }
+
+    async fn held(&self) {
+        time::sleep_until(self.1).await;
+    }
+}
+
+/// As when the lease of an object store cannot be renewed: nothing is sent, and no request fails.
+#[tokio::test(start_paused = true)]
+async fn health_counts_it_while_nobody_knows_whose_the_files_are() {
+    let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+    let log = Log::new("example", clock.clone(), Console::new(|_| {}));
+    let heartbeat = Heartbeat::new(clock, log);
+    let known = Instant::now() + Duration::from_secs(65);
+    let storage = Storage::new(Doubtful(MemoryBackend::default(), known));
+    let watch = tokio::spawn(watch_files(storage, heartbeat.clone()));
+    let mut counts = Vec::new();
+    for seconds in [15, 40, 15] {
+        time::sleep(Duration::from_secs(seconds)).await;
+        counts.push(heartbeat.errors(Side::Checkpoint));
+    }
+    assert_eq!(counts, [0, 4, 0]);
+    watch.abort();
 }

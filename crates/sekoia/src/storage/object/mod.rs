@@ -22,7 +22,7 @@ use base::{
 };
 use bytes::Bytes;
 use object_store::PutMode;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -41,6 +41,9 @@ use crate::{
 
 /// The way back of the lease takes no longer, as a stop must be swift (E-11).
 const RELEASE: Duration = Duration::from_secs(1);
+
+/// While the lease cannot be renewed, that is said again after this time: nothing else may be said then.
+const AGAIN: Duration = Duration::from_secs(600);
 
 /// Files in a folder of a bucket that this instance has for itself, or only looks at. Clones share it.
 #[derive(Clone, Debug)]
@@ -167,31 +170,40 @@ impl ObjectBackend {
 
 /// Renews the lease until it is lost.
 async fn renew(lease: Arc<Lease>, log: Log, stop: CancellationToken) {
-    let mut failing = false;
+    // When it was said last that this fails, and whether for a reason that a person has to mend.
+    let mut said: Option<(Instant, bool)> = None;
     loop {
         lease.due().await;
-        match lease.renew().await {
-            Ok(()) if failing => {
-                failing = false;
+        let Err(error) = lease.renew().await else {
+            if said.take().is_some() {
                 log.info("The lease on the object store is renewed again.");
             }
-            Ok(()) => {}
-            Err(error) => match *error.problem {
-                Problem::Released => return,
-                Problem::Lost { .. } => {
-                    log.error(format!("Stopping: {}", chain(&error)));
-                    stop.cancel();
-                    return;
-                }
-                _ if failing => {}
-                _ => {
-                    failing = true;
-                    log.warning(format!(
-                        "Cannot renew the lease on the object store, trying again: {}",
-                        chain(&error)
-                    ));
-                }
-            },
+            continue;
+        };
+        match *error.problem {
+            Problem::Released => return,
+            Problem::Lost { .. } => {
+                log.error(format!("Stopping: {}", chain(&error)));
+                stop.cancel();
+                return;
+            }
+            _ => {}
+        }
+        let is_lasting = !error.problem.is_transient();
+        let is_said =
+            |(at, of_lasting): (Instant, bool)| at.elapsed() < AGAIN && (of_lasting || !is_lasting);
+        if said.is_some_and(is_said) {
+            continue;
+        }
+        said = Some((Instant::now(), is_lasting));
+        let text = format!(
+            "Cannot renew the lease on the object store, without which nothing is sent or written; \
+             trying again: {}",
+            chain(&error)
+        );
+        match is_lasting {
+            true => log.error(text),
+            false => log.warning(text),
         }
     }
 }

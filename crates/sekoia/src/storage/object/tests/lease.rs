@@ -237,6 +237,37 @@ async fn an_outage_longer_than_the_lease_is_survived_when_nobody_else_came() {
     assert_eq!(text(&first.storage, "context.json").await, "3");
 }
 
+/// Nothing is sent meanwhile, and so nothing else may be said.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_renewed_is_told_again_and_as_an_error_where_a_person_has_to_act() {
+    let world = World::new(ConditionalWrites::Checked);
+    let _first = world.open().await;
+    let said = |level: &str| {
+        let lines = world.lines.lock().unwrap();
+        let start = format!("- {level} - Cannot renew the lease on the object store");
+        lines.iter().filter(|line| line.contains(&start)).count()
+    };
+    let minutes = |count: u64| tokio::time::sleep(std::time::Duration::from_secs(60 * count));
+    world.net.store.fail(Some(503));
+    minutes(5).await;
+    assert_eq!((said("WARNING"), said("ERROR")), (1, 0), "once");
+    minutes(7).await;
+    assert_eq!((said("WARNING"), said("ERROR")), (2, 0), "again");
+    // At once, however lately the other was said.
+    world.net.store.fail(Some(403));
+    minutes(1).await;
+    assert_eq!((said("WARNING"), said("ERROR")), (2, 1));
+    world.net.store.fail(Some(503));
+    minutes(5).await;
+    assert_eq!((said("WARNING"), said("ERROR")), (2, 1));
+    world.net.store.fail(Some(403));
+    minutes(12).await;
+    assert!(said("ERROR") >= 2, "again");
+    world.net.store.fail(None);
+    minutes(1).await;
+    assert!(world.said("is renewed again"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_renewal_whose_answer_was_lost_is_no_loss() {
     let world = World::new(ConditionalWrites::Checked);
