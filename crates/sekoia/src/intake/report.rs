@@ -25,7 +25,8 @@ pub(super) struct Report {
     has_accepted: bool,
     /// Since when the intake does not know the key.
     unknown: Option<Instant>,
-    /// Events sent again after an answer that did not say whether they are accepted.
+    /// How often an event was sent again after an answer that did not say whether it is accepted: one that is
+    /// tried alone may have been so many times.
     again: usize,
     /// When that was said last.
     said_again: Option<Instant>,
@@ -164,8 +165,8 @@ impl Report {
             self.said_again = Some(Instant::now());
             let again = std::mem::take(&mut self.again);
             log.warning(format!(
-                "{again} events were sent again after answers that did not say whether they are \
-                 accepted: the intake may hold them twice"
+                "{again} times an event was sent again after an answer that did not say whether it is \
+                 accepted: the intake may hold such events more than once"
             ));
         }
     }

@@ -91,7 +91,7 @@ async fn nothing_else_is_sent_until_an_answer_is_certain() {
         assert!(seen.certain.values().all(|times| *times == 1), "{seen:?}");
         let doubled = bench.metric("intake_maybe_doubled_events_total") as usize;
         assert!(doubled >= seen.doubtful.len(), "{doubled}");
-        assert!(bench.said("the intake may hold them twice") > 0);
+        assert!(bench.said("the intake may hold such events more than once") > 0);
         assert_eq!(bench.said("The intake accepts events again"), 1);
     }
     let (fake, _) = doubtful(200, "<title>Sign in</title>", 100);
@@ -134,7 +134,7 @@ async fn too_few_identifiers_are_found_out_by_tens() {
     assert_eq!(lengths.iter().filter(|length| **length == 30).count(), 10);
     assert_eq!(lengths.iter().filter(|length| **length == 3).count(), 10);
     assert_eq!(
-        bench.said("the intake may hold them twice"),
+        bench.said("the intake may hold such events more than once"),
         1,
         "{:?}",
         bench.lines
@@ -285,7 +285,7 @@ async fn what_is_refused_when_it_is_sent_again_may_not_come_twice_for_that() {
         let doubled = bench.metric("intake_maybe_doubled_events_total");
         assert_eq!(doubled, 30.0, "{status}: each event once");
         assert_eq!(
-            bench.said("- 30 events were sent again"),
+            bench.said("- 30 times an event was sent again"),
             1,
             "{status}: {:?}",
             bench.lines
