@@ -112,7 +112,36 @@ pub(super) fn behind_link(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Makes a rename or a new name in this directory survive a crash.
+/// Makes a rename or a new name in this directory survive a crash. Some file systems, mostly of networks, sync
+/// files alone, and say so: then it survives as far as they see to that themselves.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    match File::open(path)?.sync_all() {
+        Err(error) if is_not_offered(&error) => Ok(()),
+        synced => synced,
+    }
+}
+
+fn is_not_offered(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else nothing could be written to such a file system, and the trigger would stand still.
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_none_the_worse() {
+        let unsynced = Path::new("/proc");
+        let refused = File::open(unsynced).unwrap().sync_all().unwrap_err();
+        assert!(is_not_offered(&refused), "{refused}");
+        sync_directory(unsynced).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        sync_directory(folder.path()).unwrap();
+        let absent = sync_directory(&folder.path().join("absent"));
+        assert_eq!(absent.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 }
