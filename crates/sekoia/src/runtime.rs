@@ -271,8 +271,7 @@ fn agent(module: &ModuleManifest) -> HeaderValue {
 }
 
 /// Says in the files and in `/health` that this process works on them, and looks now and then whether
-/// they are still ours, where nothing is sent that would ask for it. While nobody can tell, `/health` counts that as
-/// failures of the files.
+/// they are still ours, where nothing is sent that would ask for it.
 async fn watch_files(storage: Storage, heartbeat: Heartbeat) {
     let id = Uuid::new_v4();
     let mut is_left = false;
@@ -283,11 +282,20 @@ async fn watch_files(storage: Storage, heartbeat: Heartbeat) {
             is_left = true;
         }
         time::sleep(LOOK).await;
-        // While that is not certain nothing is sent, and nothing else may fail that would tell of it.
-        let mut doubts = heartbeat.attempts(Side::Checkpoint);
-        let mut held = pin!(storage.held());
-        while time::timeout(LOOK, &mut held).await.is_err() {
-            doubts.failed();
+        waited_for(storage.held(), &heartbeat).await;
+    }
+}
+
+/// Waits until the files can be had, or are certain to be ours: for a lease, or a disk that answers. Nothing is sent
+/// meanwhile, and nothing else may fail that would tell of it, so each ten seconds of that count as a failure of the
+/// files in `/health`, until it has come.
+async fn waited_for<T>(files: impl Future<Output = T>, heartbeat: &Heartbeat) -> T {
+    let mut waiting = heartbeat.attempts(Side::Checkpoint);
+    let mut files = pin!(files);
+    loop {
+        match time::timeout(LOOK, &mut files).await {
+            Ok(come) => return come,
+            Err(_) => waiting.failed(),
         }
     }
 }

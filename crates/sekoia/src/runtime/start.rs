@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-use super::{Host, StartError, agent, object_client, reader, watch_files};
+use super::{Host, StartError, agent, object_client, reader, waited_for, watch_files};
 
 /// What stands after the first steps of a start.
 pub(crate) struct Start<'a> {
@@ -88,7 +88,7 @@ impl<'a> Start<'a> {
             })
             .await?;
         heartbeat.serves_metrics_on(scrapes.port);
-        let Some(opened) = self.open_storage().await? else {
+        let Some(opened) = waited_for(self.open_storage(), &heartbeat).await? else {
             return Ok(());
         };
         let storage = opened.storage();

@@ -15,6 +15,8 @@ use http::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     task::JoinHandle,
     time::{self, Instant},
 };
@@ -179,6 +181,23 @@ impl Life {
         entries
             .map(|entry| (text(&entry["level"]), text(&entry["message"])))
             .collect()
+    }
+
+    /// The body of `/health`.
+    async fn health(&self) -> Value {
+        let lines = self.lines.lock().unwrap().clone();
+        let told = |line: &String| {
+            let (_, port) = line.split_once("Liveness server listening on port ")?;
+            port.parse::<u16>().ok()
+        };
+        let port = lines.iter().find_map(told).unwrap();
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let request = b"GET /health HTTP/1.1\r\nhost: h\r\n\r\n";
+        socket.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap()
     }
 
     fn write(&self, name: &str, content: &str) {
@@ -639,4 +658,31 @@ async fn health_counts_it_while_nobody_knows_whose_the_files_are() {
     }
     assert_eq!(counts, [0, 4, 0]);
     watch.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_counts_it_while_a_start_waits_for_its_files() {
+    let fake = Fake::answering(|request| match request.uri().host() {
+        Some("store.example") => (503, String::new()),
+        _ => (200, json!({"value": {"api_key": "s3cret-key"}}).to_string()),
+    });
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", IDLE),
+        ("file_backend", "S3"),
+        ("aws_bucket_name", "bucket"),
+        ("aws_access_key_id", "id"),
+        ("aws_secret_access_key", "hunter2-of-the-store"),
+        ("aws_default_region", "eu-west-3"),
+        ("aws_s3_endpoint_url", "http://store.example:9000"),
+    ];
+    let life = live("example", &files, fake);
+    time::sleep(Duration::from_secs(65)).await;
+    let health = life.health().await;
+    assert!(
+        health["errors"]["checkpoint"].as_u64() >= Some(6),
+        "{health}"
+    );
+    assert!(life.said("The object store is not ready, trying again") > 0);
+    life.end().await.unwrap();
 }
