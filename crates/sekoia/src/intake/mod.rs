@@ -237,10 +237,7 @@ impl Intake {
 
     async fn request(&self, parcel: &Parcel) -> Result<Outcome, Stopped> {
         let Inner {
-            around,
-            url,
-            metrics,
-            ..
+            around, metrics, ..
         } = &*self.0;
         if around.stop.is_cancelled() {
             return Err(Stopped);
@@ -293,10 +290,9 @@ impl Intake {
         let (answer, astray) = (sent.answer, sent.astray);
         let status = answer.status();
         metrics.request(status.as_str());
-        let host = url.host().unwrap_or_default();
-        let verdict = judge(host, &answer, parcel.len(), &parcel.body);
+        let verdict = judge(self.host(), &answer, parcel.len(), &parcel.body);
         if verdict.may_be_of_an_ill_machine() {
-            around.http.renew(url);
+            around.http.renew(&self.0.url);
         }
         Ok(match verdict {
             Verdict::Told(fates) => {
@@ -308,7 +304,13 @@ impl Intake {
                 Outcome::failed(Failure::Failed(Cause::Refused), fates.refusal(), unsure)
             }
             Verdict::Short { ids } => Outcome::Short(ids),
-            Verdict::Uncertain(what) => self.uncertain(what),
+            Verdict::Uncertain(what) => {
+                // What answers in the intake's place may do so to large requests alone.
+                if parcel.body.len() > LARGE_EVENT {
+                    self.seems_too_large(parcel);
+                }
+                self.uncertain(what)
+            }
             Verdict::Failed { cause, sentence } => {
                 if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
                     self.seems_too_large(parcel);
