@@ -1,13 +1,20 @@
-//! An HTTP service in memory for the tests of this layer.
+//! An HTTP service and files in memory for the tests of this layer.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex},
 };
 
-use base::http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response};
+use async_trait::async_trait;
+use base::{
+    Store,
+    http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
+};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio::time::{self, Instant};
+
+use crate::storage::MemoryBackend;
 
 type Answer = dyn Fn(&Request) -> (u16, String) + Send + Sync;
 
@@ -111,5 +118,36 @@ impl HttpService for Fake {
 
     fn renew(&self, _: &http::Uri) {
         *self.renewals.lock().unwrap() += 1;
+    }
+}
+
+/// Files of which nobody knows before this instant whose they are.
+#[derive(Debug)]
+pub(crate) struct Doubtful(pub(crate) MemoryBackend, pub(crate) Instant);
+
+#[async_trait]
+impl Store for Doubtful {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        self.0.read(name).await
+    }
+
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.0.write(name, content).await
+    }
+
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.0.append(name, content).await
+    }
+
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        self.0.list(prefix).await
+    }
+
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        self.0.delete(name).await
+    }
+
+    async fn held(&self) {
+        time::sleep_until(self.1).await;
     }
 }

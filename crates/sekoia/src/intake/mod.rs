@@ -62,9 +62,6 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// And what waits for these requests so long: what they have brought is still kept.
 const DRAIN: Duration = Duration::from_millis(2500);
 
-/// While it is unclear whether this instance may send, the loop says so often that it turns.
-const HOLDING: Duration = Duration::from_secs(10);
-
 /// Beside the time for any request, one gets a second for each of these bytes that it carries. A line that
 /// carries less is better off with smaller requests.
 const BYTES_A_SECOND: usize = 16 << 10;
@@ -349,9 +346,7 @@ impl Intake {
         let Inner { around, url, .. } = &*self.0;
         let limits = limits(body.len());
         // An instance that slept may have been replaced meanwhile: it sends nothing before it knows.
-        while time::timeout(HOLDING, around.storage.held()).await.is_err() {
-            around.heartbeat.beat(limits.total);
-        }
+        around.storage.held().await;
         let mut request = http::Request::new(body);
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = url.clone();

@@ -11,8 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    Configuration, Heartbeat, Metrics, SettingsMap, Side, Storage, log::tests::log,
-    metrics::tests::scrape, testing::Fake,
+    Configuration, Heartbeat, Metrics, SettingsMap, Side, Storage,
+    log::tests::log,
+    metrics::tests::scrape,
+    storage::MemoryBackend,
+    testing::{Doubtful, Fake},
 };
 
 mod refusals;
@@ -43,7 +46,7 @@ fn bench_over(http: Http) -> Bench {
         clock,
         log,
         heartbeat: heartbeat.clone(),
-        storage: Storage::new(crate::storage::MemoryBackend::default()),
+        storage: Storage::new(MemoryBackend::default()),
         stop: stop.clone(),
         ending: stop.clone(),
         agent: HeaderValue::from_static("module/1.0.0"),
@@ -513,4 +516,20 @@ async fn several_batches_travel_at_once() {
         assert_eq!(result.unwrap().accepted, 1);
     }
     assert!(started.elapsed() < Duration::from_secs(11));
+}
+
+/// Else a disk that hangs would go unseen: the loop that waits for it says nothing.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_waits_for_the_files_does_not_say_that_the_loop_turns() {
+    let mut bench = bench(&Fake::answering(accepted));
+    let known = Instant::now() + Duration::from_secs(1000);
+    let files = Storage::new(Doubtful(MemoryBackend::default(), known));
+    Arc::get_mut(&mut bench.intake.0).unwrap().around.storage = files;
+    bench.heartbeat.beat(Duration::from_secs(60));
+    let (intake, batch) = (bench.intake.clone(), bench.batch(3));
+    let pushed = tokio::spawn(async move { intake.push(batch).await });
+    time::sleep(Duration::from_secs(130)).await;
+    let (request, ()) = http::Request::get("/health").body(()).unwrap().into_parts();
+    assert_eq!(bench.heartbeat.answer(&request).status(), 500);
+    assert_eq!(pushed.await.unwrap().unwrap().accepted, 3);
 }

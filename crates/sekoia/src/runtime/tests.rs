@@ -7,9 +7,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use base::Store;
-use bytes::Bytes;
 use chrono::DateTime;
 use http::Response;
 use serde::Deserialize;
@@ -26,7 +23,7 @@ use crate::{
     Context, RunError, Trigger,
     serve::serve,
     storage::{LocalBackend, MemoryBackend},
-    testing::Fake,
+    testing::{Doubtful, Fake},
 };
 
 const MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3", "configuration": {
@@ -609,37 +606,6 @@ async fn a_run_has_half_a_minute_to_end_when_only_the_settings_have_changed() {
     assert_eq!(life.said("The run did not end in time"), 1);
     assert_eq!(life.said("idle with ***"), 1);
     life.end().await.unwrap();
-}
-
-/// Files of which nobody knows before this instant whose they are.
-#[derive(Debug)]
-struct Doubtful(MemoryBackend, Instant);
-
-#[async_trait]
-impl Store for Doubtful {
-    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        self.0.read(name).await
-    }
-
-    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        self.0.write(name, content).await
-    }
-
-    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
-        self.0.append(name, content).await
-    }
-
-    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        self.0.list(prefix).await
-    }
-
-    async fn delete(&self, name: &str) -> io::Result<()> {
-        self.0.delete(name).await
-    }
-
-    async fn held(&self) {
-        time::sleep_until(self.1).await;
-    }
 }
 
 /// As when the lease of an object store cannot be renewed: nothing is sent, and no request fails.
