@@ -63,6 +63,8 @@ pub(super) struct Lease {
     /// Whether the store does conditional writes.
     fenced: bool,
     held: Mutex<Held>,
+    /// Held by the one that renews it for all who wait until it is certain.
+    turn: Mutex<()>,
     /// Since when it is ours for certain, for those who cannot wait for a renewal under way; none once
     /// it is lost or given back.
     since: std::sync::Mutex<Option<Moment>>,
@@ -120,6 +122,7 @@ impl Lease {
             fenced,
             since: std::sync::Mutex::new(Some(since)),
             lost: Notify::new(),
+            turn: Mutex::default(),
             held: Mutex::new(Held {
                 note,
                 etag: Some(etag),
@@ -157,6 +160,11 @@ impl Lease {
     /// slept, or the store did not answer or refused. Never, when another instance has it, or it was
     /// given back.
     pub(super) async fn certain(&self) {
+        if self.lives(MARGIN) {
+            return;
+        }
+        // One asks for all: else a write would wait until each of them was answered.
+        let _turn = self.turn.lock().await;
         let mut backoff = Backoff::new(Duration::from_secs(1), RENEWAL);
         while !self.lives(MARGIN) {
             match self.renew().await {

@@ -215,6 +215,29 @@ async fn who_waits_for_the_lease_goes_on_when_a_refusal_has_passed() {
     assert!(!is_lost(&first));
 }
 
+/// Else the loop, which writes now and then, would be silent for so long that it counts as stuck.
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_the_lease_do_not_hold_up_a_write_one_after_the_other() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    world.net.store.fail(Some(503));
+    tokio::time::sleep(lease::LIFE).await;
+    let wait = |_| {
+        let storage = first.storage.clone();
+        tokio::spawn(async move { storage.held().await })
+    };
+    let waiting: Vec<_> = (0..6).map(wait).collect();
+    tokio::time::sleep(lease::RENEWAL).await;
+    let begun = Instant::now();
+    first.storage.write("context.json", "1").await.unwrap_err();
+    let took = begun.elapsed();
+    assert!(took < lease::LIFE * 3 / 2, "{took:?}");
+    world.net.store.fail(None);
+    for one in waiting {
+        one.await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_longer_than_the_lease_is_survived_when_nobody_else_came() {
     let world = World::new(ConditionalWrites::Checked);
