@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use base::{http::chain, lock};
+use base::http::chain;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
@@ -22,7 +22,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge}
 use rows::{Page, Question};
 use sekoia::{Context, Log, Metrics, RunError, Storage};
 use serde::{Deserialize, Serialize};
-use tokio::{task, time::Instant};
+use tokio::{sync::Mutex, task, time::Instant};
 
 use super::{details, event, formats::VERSION, words::moment};
 
@@ -83,8 +83,8 @@ pub(super) struct GraphSource {
     log: Log,
     /// How many links had been repaired when that was looked at last.
     repaired: AtomicU64,
-    /// When the use of the quota was kept last.
-    remembered: Mutex<Option<Instant>>,
+    /// The use of the quota is kept.
+    remembered: NowAndThen,
     repairs: Counter,
     /// Whether it was said that less than our share is allowed.
     restrained: AtomicBool,
@@ -115,6 +115,23 @@ impl UsedQuota {
 /// They are kept at most this often: pages can come faster than a disk is to be written.
 const REMEMBERING: Duration = Duration::from_secs(1);
 
+/// What is done now and then, when it was begun last, and whether that is under way: who finds it so goes on
+/// without. A store that does not answer holds up one page then, and no row of the others.
+#[derive(Debug, Default)]
+struct NowAndThen(Mutex<Option<Instant>>);
+
+impl NowAndThen {
+    async fn when_due(&self, every: Duration, work: impl Future<Output = ()>) {
+        let Ok(mut last) = self.0.try_lock() else {
+            return;
+        };
+        if last.is_none_or(|last| last.elapsed() >= every) {
+            *last = Some(Instant::now());
+            work.await;
+        }
+    }
+}
+
 impl GraphSource {
     pub(super) fn new(graph: Graph, limiter: Limiter, storage: Storage, context: &Context) -> Self {
         Self {
@@ -126,7 +143,7 @@ impl GraphSource {
             storage,
             log: context.log.clone(),
             repaired: AtomicU64::new(0),
-            remembered: Mutex::default(),
+            remembered: NowAndThen::default(),
             repairs: context.metrics.figure(
                 "links_repaired",
                 "Links to the next page that Microsoft refused itself and that were mended",
@@ -162,14 +179,8 @@ impl GraphSource {
     /// Keeps what of the quota is used, now and then. Between, and when that fails, a restart may use
     /// some of it twice, which the service's 429 sets right.
     async fn remember_quota(&self) {
-        {
-            let mut last = lock(&self.remembered);
-            if last.is_some_and(|last| last.elapsed() < REMEMBERING) {
-                return;
-            }
-            *last = Some(Instant::now());
-        }
-        self.keep_quota().await;
+        let keeping = self.keep_quota();
+        self.remembered.when_due(REMEMBERING, keeping).await;
     }
 
     async fn keep_quota(&self) {
@@ -366,9 +377,30 @@ impl QuotaFigures {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::pending, pin::pin};
+
     use base::Clock;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_holds_up_one_page_alone() {
+        let kept = NowAndThen::default();
+        let mut hangs = pin!(kept.when_due(REMEMBERING, pending()));
+        assert!(timeout(3 * REMEMBERING, &mut hangs).await.is_err());
+        let twice = async { panic!("it is under way") };
+        kept.when_due(REMEMBERING, twice).await;
+        // One that has ended is done again when it is time.
+        let kept = NowAndThen::default();
+        let times = AtomicU64::new(0);
+        for _ in 0..9 {
+            let work = async { _ = times.fetch_add(1, Relaxed) };
+            kept.when_due(REMEMBERING, work).await;
+            sleep(REMEMBERING / 2).await;
+        }
+        assert_eq!(times.load(Relaxed), 5);
+    }
 
     /// As when the settings change from Microsoft Graph to the Reporting Web Service.
     #[test]
