@@ -6,7 +6,7 @@
 //! own watch, so the clocks of the machines do not matter; the age that the store tells makes it wait
 //! less, but never for less than two renewals take.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base::{Clock, lock, retry::Backoff};
 use bytes::Bytes;
@@ -63,8 +63,6 @@ pub(super) struct Lease {
     /// Whether the store does conditional writes.
     fenced: bool,
     held: Mutex<Held>,
-    /// Held by the one that renews it for all who wait until it is certain.
-    turn: Mutex<()>,
     /// Since when it is ours for certain, for those who cannot wait for a renewal under way; none once
     /// it is lost or given back.
     since: std::sync::Mutex<Option<Moment>>,
@@ -79,6 +77,8 @@ struct Held {
     etag: Option<String>,
     /// The version of the object that cannot be read, and since when it lies there.
     unreadable: Option<(String, Instant)>,
+    /// When it could not be renewed, and why.
+    failed: Option<(Instant, Arc<Problem>)>,
     end: Option<End>,
 }
 
@@ -122,11 +122,11 @@ impl Lease {
             fenced,
             since: std::sync::Mutex::new(Some(since)),
             lost: Notify::new(),
-            turn: Mutex::default(),
             held: Mutex::new(Held {
                 note,
                 etag: Some(etag),
                 unreadable: None,
+                failed: None,
                 end: None,
             }),
         }
@@ -148,10 +148,11 @@ impl Lease {
 
     /// That there is time for a write.
     pub(super) async fn ensure(&self) -> Result<(), ObjectError> {
+        let asked = Instant::now();
         let mut held = self.held.lock().await;
         self.check(&held)?;
         if !self.lives(RESERVE) {
-            self.renew_held(&mut held).await?;
+            self.renew_held(&mut held, asked).await?;
         }
         Ok(())
     }
@@ -160,11 +161,6 @@ impl Lease {
     /// slept, or the store did not answer or refused. Never, when another instance has it, or it was
     /// given back.
     pub(super) async fn certain(&self) {
-        if self.lives(MARGIN) {
-            return;
-        }
-        // One asks for all: else a write would wait until each of them was answered.
-        let _turn = self.turn.lock().await;
         let mut backoff = Backoff::new(Duration::from_secs(1), RENEWAL);
         while !self.lives(MARGIN) {
             match self.renew().await {
@@ -186,9 +182,10 @@ impl Lease {
 
     /// Renews the lease, which is certain to be ours then.
     pub(super) async fn renew(&self) -> Result<(), ObjectError> {
+        let asked = Instant::now();
         let mut held = self.held.lock().await;
         self.check(&held)?;
-        self.renew_held(&mut held).await
+        self.renew_held(&mut held, asked).await
     }
 
     /// Gives the lease back: the next instance need not wait.
@@ -213,7 +210,21 @@ impl Lease {
         }
     }
 
-    async fn renew_held(&self, held: &mut Held) -> Result<(), ObjectError> {
+    /// Renews it for one who has waited since he asked. What has failed meanwhile for another has failed for him,
+    /// too: a store that does not answer would hold up a write as many times as there are others.
+    async fn renew_held(&self, held: &mut Held, asked: Instant) -> Result<(), ObjectError> {
+        if let Some((at, problem)) = &held.failed
+            && *at > asked
+        {
+            return Err(self.client.error(Arc::clone(problem)));
+        }
+        let renewed = self.write_anew(held).await;
+        let failed = renewed.as_ref().err();
+        held.failed = failed.map(|error| (Instant::now(), Arc::clone(&error.problem)));
+        renewed
+    }
+
+    async fn write_anew(&self, held: &mut Held) -> Result<(), ObjectError> {
         if !self.fenced {
             self.find(held).await?;
         }
