@@ -108,7 +108,10 @@ pub(super) fn is_locked(root: &Path) -> bool {
 
 fn free(path: &Path) -> Option<u64> {
     let status = rustix::fs::statvfs(path).ok()?;
-    status.f_bavail.checked_mul(status.f_frsize)
+    // One without any block, such as some that stand for a service, does not tell.
+    let tells = status.f_blocks > 0;
+    let free = status.f_bavail.checked_mul(status.f_frsize);
+    free.filter(|_| tells)
 }
 
 #[cfg(test)]
@@ -149,6 +152,12 @@ mod tests {
         let text = base::http::chain(&trouble);
         assert!(text.contains(&rows.display().to_string()), "{text}");
         permit(&rows, 0o755);
+    }
+
+    #[test]
+    fn a_file_system_that_does_not_tell_how_much_is_free_is_not_full() {
+        assert_eq!(free(Path::new("/proc")), None);
+        assert!(free(Path::new("/")).is_some());
     }
 
     #[test]
