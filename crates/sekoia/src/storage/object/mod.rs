@@ -42,8 +42,8 @@ use crate::{
 /// The way back of the lease takes no longer, as a stop must be swift (E-11).
 const RELEASE: Duration = Duration::from_secs(1);
 
-/// While the lease cannot be renewed, that is said again after this time: nothing else may be said then.
-const AGAIN: Duration = Duration::from_secs(600);
+/// While the lease cannot be renewed, that is said again after this time, as of an intake that does not accept.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Files in a folder of a bucket that this instance has for itself, or only looks at. Clones share it.
 #[derive(Clone, Debug)]
