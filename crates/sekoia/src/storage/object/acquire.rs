@@ -26,6 +26,9 @@ const LONGEST_WAIT: Duration =
 /// that is alive goes without a renewal, as a store may be slow.
 const OLD: Duration = Duration::from_secs(2 * RENEWAL.as_secs());
 
+/// A store that is not ready for longer needs somebody who looks: no alert has a figure of a start that waits.
+const MILD: Duration = Duration::from_secs(300);
+
 /// A write is refused so often at most before that counts as an outage: others may be faster, but not always.
 const REFUSALS: u32 = 3;
 
@@ -76,16 +79,21 @@ struct Watched {
 impl Acquisition<'_> {
     /// Waits an outage out.
     async fn patiently(mut self) -> Result<Lease, ObjectError> {
+        let begun = Instant::now();
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
         loop {
             match self.take().await {
                 Err(error) if error.problem.is_transient() => {
                     let pause = backoff.next_pause(None);
-                    self.log.warning(format!(
+                    let text = format!(
                         "The object store is not ready, trying again in {} s: {}",
                         pause.as_secs(),
                         chain(&error)
-                    ));
+                    );
+                    match begun.elapsed() < MILD {
+                        true => self.log.warning(text),
+                        false => self.log.error(text),
+                    }
                     sleep(pause).await;
                 }
                 other => return other,

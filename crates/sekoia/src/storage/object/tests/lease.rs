@@ -307,11 +307,17 @@ async fn a_renewal_whose_answer_was_lost_is_no_loss() {
 async fn a_store_that_comes_later_is_waited_for() {
     let world = World::new(ConditionalWrites::Checked);
     world.net.store.fail(Some(500));
+    let said = |level: &str| {
+        let start = format!("- {level} - The object store is not ready, trying again");
+        world.said(&start)
+    };
     let comes = async {
-        tokio::time::sleep(std::time::Duration::from_secs(100)).await;
+        tokio::time::sleep(std::time::Duration::from_secs(290)).await;
+        assert!(said("WARNING") && !said("ERROR"), "it may pass by itself");
+        tokio::time::sleep(std::time::Duration::from_secs(110)).await;
+        assert!(said("ERROR"), "somebody should look");
         world.net.store.fail(None);
     };
     let (opened, ()) = tokio::join!(world.try_open(&[]), comes);
     opened.unwrap().unwrap();
-    assert!(world.said("The object store is not ready, trying again"));
 }
