@@ -44,6 +44,8 @@ pub struct ProcessProbe {
     pub process: Option<Answers>,
     /// Whether something else answered there.
     pub other_answers: bool,
+    /// Whether that is a trigger that does not tell on which files it works, as one that waits for them.
+    pub is_untold: bool,
     /// The last error that a process has kept among the files, this one or one before it.
     pub kept_error: Option<LogLine>,
 }
@@ -128,6 +130,8 @@ impl ProcessProbe {
         let metrics_port = configuration.port(METRICS_PORT)?;
         let answer = Answers::from(port, metrics_port).await?;
         let is_other = answer.is_some();
+        let mut triggers = answer.iter().flatten();
+        let is_untold = triggers.any(|process| process.errors.data.is_none());
         let stamp = find_stamp(&reader.storage()).await;
         // Without an id it may work on any files.
         let process = answer
@@ -136,6 +140,7 @@ impl ProcessProbe {
         Ok(Self {
             port,
             other_answers: is_other && process.is_none(),
+            is_untold,
             process,
             ..Self::of(&reader).await
         })
@@ -158,6 +163,7 @@ impl ProcessProbe {
             port: 0,
             process: None,
             other_answers: false,
+            is_untold: false,
         }
     }
 }

@@ -70,6 +70,38 @@ mod tests {
     use super::*;
     use crate::triggers::{Subject, status, tenant::Origin};
 
+    fn probe(storage: Storage) -> ProcessProbe {
+        ProcessProbe {
+            storage,
+            place: "here".to_owned(),
+            root: None,
+            in_use: true,
+            port: 8000,
+            process: None,
+            other_answers: false,
+            is_untold: false,
+            kept_error: None,
+        }
+    }
+
+    /// As while it waits for the lease of an object store: another port would help nothing.
+    #[tokio::test]
+    async fn a_trigger_that_does_not_tell_its_files_is_not_taken_for_another_one() {
+        let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        for is_untold in [true, false] {
+            let probe = ProcessProbe {
+                other_answers: true,
+                is_untold,
+                ..probe(Storage::new(MemoryBackend::default()))
+            };
+            let report = status(&probe, None, now).await;
+            let line = report.lines.iter().find(|line| line.name == "process");
+            let text = &line.unwrap().text;
+            assert_eq!(text.contains("it may wait for them"), is_untold, "{text}");
+            assert_eq!(text.contains("liveness_port"), !is_untold, "{text}");
+        }
+    }
+
     #[tokio::test]
     async fn a_tenant_that_is_not_collected_has_no_error_of_another_one() {
         let (one, other) = (
@@ -84,17 +116,11 @@ mod tests {
             .unwrap();
         let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
         let probe = ProcessProbe {
-            storage,
-            place: "here".to_owned(),
-            root: None,
-            in_use: true,
-            port: 8000,
-            process: None,
-            other_answers: false,
             kept_error: Some(LogLine {
                 time: now.naive_utc(),
                 text: "its secret has expired".to_owned(),
             }),
+            ..probe(storage)
         };
         for (tenant, is_told) in [(one, true), (other, false)] {
             let subject = Subject::new(tenant, Origin::Graph);

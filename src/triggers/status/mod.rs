@@ -212,7 +212,12 @@ fn process(probe: &ProcessProbe, works_elsewhere: bool, now: DateTime<Utc>) -> L
             true,
         ),
         None => {
-            let answer = if probe.other_answers {
+            let answer = if probe.is_untold {
+                format!(
+                    "the trigger at port {port} of this machine does not tell on which files it works: \
+                     it may wait for them, see its log"
+                )
+            } else if probe.other_answers {
                 format!(
                     "what answers at port {port} of this machine does not work on these files: \
                      give each trigger a `liveness_port` and a `metrics_port` of its own"
