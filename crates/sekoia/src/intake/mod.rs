@@ -300,7 +300,11 @@ impl Intake {
                 let unsure = !fates.unclear.is_empty();
                 Outcome::failed(Failure::Failed(Cause::Refused), fates.refusal(), unsure)
             }
-            Verdict::Short { ids } => Outcome::Short(ids),
+            Verdict::Short { ids } => {
+                // Its answers may name so many at most: each larger batch would come twice.
+                self.seems_too_large(parcel);
+                Outcome::Short(ids)
+            }
             Verdict::Uncertain(what) => {
                 // What answers in the intake's place may do so to large requests alone.
                 if parcel.body.len() > LARGE_EVENT {

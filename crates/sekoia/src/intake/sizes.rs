@@ -1,5 +1,5 @@
 //! How large a request may be, as far as the way to the intake has told by refusing larger ones, by not
-//! carrying them in time, by breaking off the answers to them, or by other answers than the intake's.
+//! carrying them in time, by breaking off the answers to them, or by answers that do not name all events.
 
 /// An event of fewer bytes is never refused for its size by itself (W-04: the intake's own limit is
 /// 250 KiB).

@@ -147,6 +147,33 @@ async fn too_few_identifiers_are_found_out_by_tens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn batches_become_smaller_where_an_answer_names_so_many_events_at_most() {
+    let lengths = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&lengths);
+    let fake = Fake::answering(move |request| {
+        let length = events(request).len();
+        noted.lock().unwrap().push(length);
+        let ids: Vec<String> = (0..length.min(40)).map(|n| format!("id-{n}")).collect();
+        (200, json!({ "event_ids": ids }).to_string())
+    });
+    let bench = bench(&fake);
+    for _ in 0..20 {
+        let mut batch = bench.intake.batch();
+        for n in 100..200 {
+            // As much as a batch takes, as a collection does it.
+            if batch.push(format!(r#"{{"number":"{n}"}}"#)) != Pushed::Added {
+                break;
+            }
+        }
+        let receipt = bench.intake.push(batch).await.unwrap();
+        assert!(receipt.kept.is_empty(), "{receipt:?}");
+    }
+    let lengths = lengths.lock().unwrap().clone();
+    let short = lengths.iter().filter(|length| **length > 40).count();
+    assert!((2..6).contains(&short), "it is remembered: {lengths:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
     let fake = Fake::answering(|request| {
         let fate = |event: &String| match event.as_str() {
