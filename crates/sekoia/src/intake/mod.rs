@@ -50,7 +50,7 @@ use self::{
     gate::{Acceptances, Gate, Mood},
     metrics::IntakeMetrics,
     report::Report,
-    sizes::{LARGE_EVENT, Sizes},
+    sizes::{LARGE_EVENT, Sizes, is_of_size},
 };
 pub use self::{batch::Batch, hand::InHand, probe::Probed};
 use super::{Context, platform::LIMITS, redirect};
@@ -271,7 +271,7 @@ impl Intake {
                 // A refusal is one without its text, too: nothing is accepted.
                 if let Some(status) = refused {
                     let (cause, sentence) = refusal(self.host(), status, &[], &parcel.body);
-                    if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
+                    if is_of_size(cause, status, parcel.body.len()) {
                         self.seems_too_large(parcel);
                     }
                     let sentence = format!("{sentence} ({})", chain(&error));
@@ -313,7 +313,7 @@ impl Intake {
                 self.uncertain(what)
             }
             Verdict::Failed { cause, sentence } => {
-                if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
+                if is_of_size(cause, status, parcel.body.len()) {
                     self.seems_too_large(parcel);
                 }
                 let asked = retry_after(answer.headers(), around.clock.now());

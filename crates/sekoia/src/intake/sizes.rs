@@ -1,9 +1,23 @@
 //! How large a request may be, as far as the way to the intake has told by refusing larger ones, by not
 //! carrying them in time, by breaking off the answers to them, or by answers that do not name all events.
 
+use http::StatusCode;
+
+use super::answer::Cause;
+
 /// An event of fewer bytes is never refused for its size by itself (W-04: the intake's own limit is
 /// 250 KiB).
 pub(super) const LARGE_EVENT: usize = 200_000;
+
+/// Whether such an answer to a request of so many bytes says that it was too large, or took too long to arrive: a
+/// gateway that waited in vain says so of any request in an outage, and is believed of a large one alone.
+pub(super) fn is_of_size(cause: Cause, status: StatusCode, bytes: usize) -> bool {
+    match status.as_u16() {
+        408 => true,
+        504 | 524 => bytes > LARGE_EVENT,
+        _ => cause == Cause::TooLarge,
+    }
+}
 
 /// What the way is known to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
