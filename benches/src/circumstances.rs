@@ -17,9 +17,9 @@ pub(crate) fn circumstances(arguments: &Arguments) -> String {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let processors = read("/proc/cpuinfo");
     let names = processors.lines();
-    let names = names.filter_map(|line| line.strip_prefix("model name"));
+    let mut names = names.filter_map(|line| line.strip_prefix("model name"));
     let cores = names.clone().count();
-    let name = names.last().unwrap_or_default();
+    let name = names.next_back().unwrap_or_default();
     let kernel = read("/proc/sys/kernel/osrelease");
     let mut text = format!(
         "{begun}, commit {}, {cores} cores of {}, Linux {}.\n\nMedians of {} runs, contestants in turn; \
