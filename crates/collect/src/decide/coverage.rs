@@ -275,9 +275,8 @@ impl Coverage {
     /// rows that surface late in it.
     pub fn skip_by_position(&mut self, checkpoint: DateTime<Utc>) {
         let ahead = Window::new(self.edge(), checkpoint);
-        let unread = self.missing().filter(|window| window.start() < checkpoint);
-        let unread =
-            unread.filter_map(|window| Window::new(window.start(), window.end().min(checkpoint)));
+        let before = |unread: Window| Window::new(unread.start(), unread.end().min(checkpoint));
+        let unread = self.missing().filter_map(before);
         let skipped: Vec<Window> = unread.chain(ahead).collect();
         self.reach(checkpoint);
         for window in skipped {

@@ -242,10 +242,7 @@ impl Refusals {
         held.refused_from = before.max(start);
         let window = held.window;
         // Only what lies wholly in it tells of all of it.
-        let Some(end) = held
-            .end()
-            .filter(|end| end.start() == start && before == start)
-        else {
+        let Some(end) = held.end().filter(|_| before == start) else {
             held.next = refusal.instant;
             return Judgement::Held(window);
         };
