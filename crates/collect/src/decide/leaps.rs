@@ -304,6 +304,7 @@ mod tests {
             look(&mut leaps, time, passed);
             assert!(leaps.ahead.len() <= MOST);
         }
+        assert_eq!(leaps.ahead.len(), MOST);
         assert_eq!(
             sure(&leaps, 3 * work + 7300),
             16 * hour,
@@ -318,6 +319,11 @@ mod tests {
         let small = [(1000, 0, 0), (1070, 60, 0), (1120, 120, 0)];
         assert_eq!(doubted(&small), [None; 3]);
         assert_eq!(doubted(&[(9000, 0, 0), (1000, 60, 0)]), [None; 2]);
+        // By ten seconds either way.
+        let ahead = [(1000, 0, 0), (1070, 60, 0), (1119, 120, 0)];
+        assert_eq!(doubted(&ahead), [None; 3]);
+        let back = [(1000, 0, 0), (1075, 60, 0), (1125, 120, 0)];
+        assert_eq!(doubted(&back), [None; 3]);
         // A clock was set right, by an hour, and then goes back by seconds.
         let right = [(1000, 0, 0), (4600, 0, 0), (4640, 60, 0)];
         assert_eq!(doubted(&right), [None; 3]);

@@ -133,9 +133,9 @@ mod tests {
         let mut bounds = Vec::new();
         while let Some(most) = bound.most {
             bounds.push(most.num_minutes());
-            bound.widen(most, minutes(60));
+            bound.widen(most, minutes(80));
         }
-        assert_eq!(bounds, [10, 20, 40]);
+        assert_eq!(bounds, [10, 20, 40], "none is longer than 80");
     }
 
     #[test]

@@ -148,6 +148,11 @@ fn a_lost_time_that_nothing_is_noted_of_is_asked_for_once_a_day() {
         assert_eq!(asked, [day]);
         assert_eq!(coverage.lost_to_ask(day), None);
     }
+    assert_eq!(
+        coverage.lost_to_ask(at(0)),
+        Some(part),
+        "a clock was set back"
+    );
 }
 
 #[test]
@@ -506,6 +511,7 @@ fn a_collection_that_has_begun_in_the_future_begins_as_long_before_now() {
         );
         assert_eq!(phases(coverage), [(window(start, now), Phase::Missing)]);
         assert_eq!(coverage.checkpoint(), at(start));
+        assert_eq!(coverage.memory(), at(start), "nothing of it was delivered");
     };
     assert_eq!(begun().retract_all(at(1010), None), None);
     let mut coverage = begun();
@@ -532,6 +538,19 @@ fn a_collection_that_has_begun_in_the_future_begins_as_long_before_now() {
     coverage.read(window(100, 1010), at(1010), 1);
     coverage.retract_all(at(200), None);
     assert_eq!(phases(&coverage), [(window(100, 200), Phase::Missing)]);
+    // Its start lies ahead by no more than is waited for.
+    let mut coverage = Coverage::new(at(940));
+    coverage.starts_first(at(940), at(1000));
+    coverage.reach(at(1000));
+    assert_eq!(coverage.retract_all(at(1000) - AHEAD, None), None);
+    begins(&coverage, 940, 1000);
+    // What a backfill has delivered of it may be forgotten.
+    let mut coverage = Coverage::new(at(940));
+    coverage.starts_first(at(940), at(1000));
+    coverage.backfill(window(900, 920), false);
+    coverage.reach(at(1000));
+    coverage.retract_all(at(950), None);
+    assert_eq!((coverage.origin(), coverage.memory()), (at(890), at(940)));
     // Of backfills alone there is no beginning.
     let mut coverage = Coverage::for_backfills(at(900));
     coverage.backfill(window(900, 1000), false);

@@ -318,6 +318,13 @@ fn each_clock_has_a_veto() {
     let mut time = site.time(exact);
     time.certain = None;
     assert_eq!(time.kept_since(RETENTION), None, "not known for certain");
+    for (early, is_lost) in [(1, false), (0, true)] {
+        let mut site = Site::found(10 * DAY + 1000);
+        let end = site.held()[0].end();
+        let exact = (end - at(10 * DAY)).num_seconds() as u64;
+        let loss = evidence(&mut site, exact - early);
+        assert_eq!(loss.is_some(), is_lost, "{early} s early");
+    }
 }
 
 #[test]

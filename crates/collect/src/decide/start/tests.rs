@@ -186,6 +186,14 @@ fn a_position_that_was_moved_back_is_followed() {
     let start = StartDecision::new(crashed, terms());
     assert_eq!(missing(&start), [window(-5, 10)]);
     names(&start, Weight::Info, &[at(-5)]);
+    // As far back as a wish may lie.
+    let oldest = terms().now - LONG_AGO;
+    let witnesses = Witnesses {
+        position: Position::At(oldest),
+        ..left()
+    };
+    let start = StartDecision::new(witnesses, terms());
+    assert_eq!(start.coverage.checkpoint(), oldest);
 }
 
 /// A wrong clock has left it: nothing that has happened is thrown away for it.
