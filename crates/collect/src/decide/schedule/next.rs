@@ -320,3 +320,6 @@ impl Schedule {
         f64::from(self.settings.limits.rows_per_page)
     }
 }
+
+#[cfg(test)]
+mod tests;

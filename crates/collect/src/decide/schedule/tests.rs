@@ -208,6 +208,8 @@ fn the_delay_is_kept() {
     let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
     assert_eq!(schedule.live(at(299)), None);
     assert_eq!(schedule.live(at(360)), Some(window(0, 60)));
+    let probe = schedule.probe(at(900), TimeDelta::minutes(1));
+    assert_eq!(probe, Some((Lane::Live, window(540, 600))));
 }
 
 #[test]
@@ -444,6 +446,17 @@ fn what_was_never_read_is_judged_each_time_it_is_refused() {
     assert_eq!(judged, Some(Judgement::Held(first)));
 }
 
+/// What another reader asks for may be answered.
+#[test]
+fn what_is_being_read_is_not_refused_with_what_lies_before_it() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(10_000));
+    let mut schedule = Schedule::new(SETTINGS, coverage, Lateness::default());
+    schedule.occupy(window(3600, 7200));
+    let judged = schedule.refuse(window(0, 60), None, time(at(10_000)), Instant::now());
+    assert_eq!(judged, Some(Judgement::Begun(window(0, 3600))));
+}
+
 /// Without a collection, only what a backfill asks for is held.
 #[test]
 fn what_a_backfill_alone_is_refused_is_asked_for_until_it_is_given_up() {
@@ -642,6 +655,29 @@ fn what_could_not_be_read_in_a_standstill_has_its_time_first() {
         }
         assert!(turn(&mut schedule, 218).contains(&window(0, 60)));
     }
+}
+
+/// Else a collection that asks seldom would never give anything up.
+#[test]
+fn two_queries_that_are_far_apart_are_no_standstill() {
+    let hour = TimeDelta::hours(1);
+    let settings = ScheduleSettings {
+        frequency: hour,
+        settle_time: hour,
+        ..SETTINGS
+    };
+    let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+    let start = Instant::now();
+    let after = |seconds| start + Duration::from_secs(seconds);
+    for hours in 1..=3_u32 {
+        let live = schedule.live(at(3600 * i64::from(hours))).unwrap();
+        schedule.answered(live, after(3600 * u64::from(hours)));
+    }
+    assert_eq!(schedule.worked, hour * 2);
+    schedule.look_for_standstill(after(5 * 3600 - 1));
+    assert_eq!(schedule.worked, hour * 2);
+    schedule.look_for_standstill(after(5 * 3600));
+    assert_eq!(schedule.worked, TimeDelta::zero());
 }
 
 /// Rows may have surfaced in it, and it is asked for again every ten minutes.
@@ -946,6 +982,15 @@ fn requests_are_spare_when_nothing_is_missing_or_asked_for() {
         "by a clock that was ahead"
     );
 
+    let settings = ScheduleSettings {
+        delay: TimeDelta::seconds(30),
+        ..SETTINGS
+    };
+    let mut delayed = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+    complete(&mut delayed, window(0, 3600), at(3630), 10, at(3630));
+    let (fresh_then, late) = (at(3695), at(3696));
+    assert!(delayed.has_spare_requests(fresh_then) && !delayed.has_spare_requests(late));
+
     let mut wished = schedule.clone();
     wished.backfill(window(-7200, -3600), false);
     assert!(!wished.has_spare_requests(fresh), "a backfill");
@@ -1047,6 +1092,123 @@ fn a_live_edge_that_fails_goes_without_the_past_and_then_in_halves() {
         longest > TimeDelta::minutes(3),
         "with the past again: {longest}"
     );
+}
+
+#[test]
+fn a_live_edge_without_the_past_is_narrower_than_what_has_failed() {
+    for (start, most) in [(3539, 120), (3540, 60)] {
+        let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+        complete(&mut schedule, window(0, 3600), at(3600), 10, at(3600));
+        schedule.relieve(Lane::Live, window(start, 3660));
+        let most = Some(TimeDelta::seconds(most));
+        assert_eq!(schedule.narrowing.live.most, most, "{start}");
+    }
+}
+
+#[test]
+fn a_live_edge_whose_past_cannot_be_read_goes_on_without_it_at_once() {
+    let (mut schedule, now) = settled();
+    let tick = now + TimeDelta::seconds(60);
+    let wide = schedule.live(tick).unwrap();
+    schedule.let_go_of_the_past(wide);
+    assert_eq!(schedule.due(tick), tick);
+    let later = tick + TimeDelta::seconds(3);
+    assert_eq!(schedule.live(later), Window::new(now, later));
+}
+
+#[test]
+fn what_cannot_be_read_whole_is_asked_for_apart_from_the_rest() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(100_000);
+    schedule.live(now).unwrap();
+    let backlog = |window| Some((Lane::Backlog, window));
+    assert_eq!(schedule.never_read(), backlog(window(0, 3600)));
+    schedule.part(window(0, 3600), at(600));
+    assert_eq!(schedule.never_read(), backlog(window(0, 600)));
+    assert_eq!(schedule.never_read(), backlog(window(600, 4200)));
+    let around = window(1000, 1060);
+    schedule.suspect(window(600, 4200), around);
+    assert_eq!(schedule.never_read(), backlog(window(600, 1000)));
+    assert_eq!(schedule.never_read(), backlog(window(1060, 4660)));
+    // It is searched by settling, in halves.
+    let mut search = || schedule.beside(now, Instant::now());
+    assert_eq!(search(), Some((Lane::Settle, around)));
+    schedule.suspect(around, around);
+    let mut search = || schedule.beside(now, Instant::now());
+    assert_eq!(search(), Some((Lane::Settle, window(1000, 1030))));
+    assert!(schedule.is_suspect(window(1000, 1030)));
+    assert!(!schedule.is_suspect(window(999, 1030)));
+}
+
+#[test]
+fn nothing_of_the_past_is_begun_while_what_was_read_of_it_is_not_done() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(100_000));
+    let mut schedule = Schedule::new(SETTINGS, coverage, Lateness::default());
+    schedule.hold_past(true);
+    assert_eq!(schedule.never_read(), None);
+    schedule.hold_past(false);
+    // What is read again tells nothing of how wide its windows may be.
+    schedule.learn(Lane::Settle, window(0, 3600), 1);
+    let first = Some((Lane::Backlog, window(0, 3600)));
+    assert_eq!(schedule.never_read(), first);
+}
+
+#[test]
+fn a_verification_reads_two_days_at_once_at_most() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    for hours in [1, 2, 4, 8, 16, 32, 64] {
+        schedule.learn(Lane::Verify, window(0, hours * 3600), 1);
+    }
+    let day = 86_400;
+    schedule.set_audits(vec![window(0, 5 * day)]);
+    for (start, end) in [(0, 2), (2, 4), (4, 5)] {
+        assert!(!schedule.is_audited());
+        let next = window(start * day, end * day);
+        assert_eq!(schedule.audit(), Some(next));
+        schedule.occupy(next);
+        assert_ne!(schedule.audit(), Some(next), "it is being read");
+        schedule.audited(next);
+    }
+    assert!(schedule.is_audited());
+}
+
+#[test]
+fn a_window_is_read_again_when_it_was_younger_than_the_settle_time() {
+    let schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let (day, first) = (86_400, window(0, 60));
+    assert!(schedule.reads_again(first, at(day - 1)));
+    assert!(!schedule.reads_again(first, at(day)));
+}
+
+#[test]
+fn only_what_was_read_before_tells_how_late_rows_are() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    complete(&mut schedule, window(0, 60), at(60), 0, at(60));
+    let nothing = schedule.lateness().clone();
+    let (known, unread, seen) = (at(30), at(60), at(90));
+    assert_eq!(schedule.first_seen(unread, seen), None);
+    schedule.status_changed(unread, seen);
+    assert_eq!(schedule.lateness(), &nothing);
+    schedule.status_changed(known, seen);
+    let changed = schedule.lateness().clone();
+    assert_ne!(changed, nothing);
+    let late = TimeDelta::seconds(60);
+    assert_eq!(schedule.first_seen(known, seen), Some(late));
+    assert_ne!(schedule.lateness(), &changed);
+    let back = schedule.first_seen(known, at(20));
+    assert_eq!(back, Some(TimeDelta::zero()), "a clock was set back");
+}
+
+/// After a stop much is overdue, and the quota allows for it.
+#[test]
+fn settling_is_not_called_late_as_long_as_it_has_requests_left() {
+    let (mut schedule, now) = settled();
+    let later = now + TimeDelta::hours(6);
+    schedule.tick = Some(later);
+    let runs = schedule.runs(later);
+    assert!(runs.iter().any(|run| run.overdue >= COARSE), "{runs:?}");
+    assert_eq!(schedule.coarseness(), None);
 }
 
 #[test]
