@@ -394,7 +394,134 @@ impl CheckpointStore for ContextFile {
 
 #[cfg(test)]
 mod tests {
+    use collect::{coverage::Coverage, evidence::Loss, lateness::Lateness};
+    use rows::Window;
+
     use super::*;
+
+    fn hour(hours: i64) -> DateTime<Utc> {
+        parse("2026-05-04T00:00:00Z").unwrap() + TimeDelta::hours(hours)
+    }
+
+    fn hours(start: i64, end: i64) -> Window {
+        Window::new(hour(start), hour(end)).unwrap()
+    }
+
+    fn lose(coverage: &mut Coverage, window: Window) {
+        coverage.lose(Loss {
+            window,
+            evidence: None,
+            asked: hour(9),
+        });
+    }
+
+    /// Else a person takes what is lost, or was skipped, for delivered.
+    #[test]
+    fn holes_in_what_is_delivered_are_told() {
+        let told = |change: fn(&mut Coverage)| {
+            let mut coverage = Coverage::new(hour(0));
+            coverage.read(hours(0, 2), hour(3), 5);
+            change(&mut coverage);
+            let timeline = Timeline::new(hour(9), coverage, Lateness::default());
+            let told = Delivered::of(&timeline);
+            assert_eq!(told.from, hour(0));
+            ((told.until - told.from).num_hours(), told.has_holes)
+        };
+        assert_eq!(told(|_| {}), (2, false));
+        assert_eq!(told(|read| read.skip_by_position(hour(3))), (3, true));
+        let twice = |read: &mut Coverage| {
+            read.skip_by_position(hour(3));
+            read.read(hours(3, 4), hour(4), 5);
+            read.skip_by_position(hour(5));
+            read.read(hours(5, 6), hour(6), 5);
+        };
+        assert_eq!(told(twice), (6, true));
+        assert_eq!(told(|read| lose(read, hours(2, 3))), (3, true));
+        // After what is missing nothing is called delivered.
+        let later = |read: &mut Coverage| {
+            read.reach(hour(3));
+            lose(read, hours(3, 4));
+        };
+        assert_eq!(told(later), (2, false));
+    }
+
+    #[test]
+    fn a_position_is_told_by_what_is_delivered() {
+        let told = |checkpoint, has_holes| {
+            let (from, until) = (hour(1), hour(5));
+            let found = Found::Checkpoint {
+                checkpoint: hour(checkpoint),
+                by_python: false,
+                known: Some(Delivered {
+                    from,
+                    until,
+                    has_holes,
+                }),
+            };
+            let (is_well, text, facts) = found.tell(hour(9), "");
+            assert!(is_well, "{text}");
+            assert_eq!(facts["complete_from"], json!(from));
+            assert_eq!(facts["complete_until"], json!(hour(checkpoint)));
+            text
+        };
+        for (checkpoint, has_holes, expected) in [
+            (5, false, "(4 h ago) is delivered"),
+            (
+                5,
+                true,
+                "is delivered, but for what is lost, was skipped, or nobody asked for",
+            ),
+            (6, true, "somebody has set it to"),
+            (1, true, "of this module: the collection goes on at"),
+        ] {
+            let text = told(checkpoint, has_holes);
+            assert!(text.contains(expected), "{text}");
+            assert_eq!(text.contains("but for"), has_holes && checkpoint == 5);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_position_it_is_told_where_a_run_goes_on() {
+        let copy_of_it = "the last good copy";
+        for (position, copy, kept, expected) in [
+            (None, None, None, None),
+            (None, None, Some(4), Some((4, TIMELINE_FILE))),
+            (Some("{"), Some(3), Some(4), Some((3, TIMELINE_FILE))),
+            (Some("{"), Some(5), Some(4), Some((4, TIMELINE_FILE))),
+            (Some("{"), Some(3), None, Some((3, copy_of_it))),
+        ] {
+            let storage = Storage::new(sekoia::MemoryBackend::default());
+            if let Some(text) = position {
+                storage.write(STATE_FILE, text).await.unwrap();
+            }
+            if let Some(copy) = copy {
+                let text = with_checkpoint(hour(copy));
+                storage.write("context.json.previous", text).await.unwrap();
+            }
+            if let Some(kept) = kept {
+                let coverage = Coverage::new(hour(kept));
+                let timeline = Timeline::new(hour(9), coverage, Lateness::default());
+                timeline.save(&storage).await.unwrap();
+            }
+            let told = match Found::in_storage(&storage).await.unwrap() {
+                Found::Instead {
+                    checkpoint,
+                    witness,
+                    ..
+                } => Some((checkpoint, witness)),
+                found => {
+                    assert_eq!(found, Found::Nothing);
+                    None
+                }
+            };
+            let expected = expected.map(|(hours, witness)| (hour(hours), witness));
+            assert_eq!(told, expected, "{position:?} {copy:?} {kept:?}");
+        }
+        let storage = Storage::new(sekoia::MemoryBackend::default());
+        storage.write(STATE_FILE, "{").await.unwrap();
+        let found = Found::in_storage(&storage).await.unwrap();
+        assert!(matches!(found, Found::Unusable(_)), "{found:?}");
+    }
 
     #[test]
     fn reads_every_way_to_write_a_date() {
@@ -508,9 +635,8 @@ mod tests {
         let now = parse("2026-05-04T09:00:00Z").unwrap();
         let at = |hours| now - TimeDelta::hours(hours);
         let timeline = |hours| {
-            let coverage = collect::coverage::Coverage::new(at(hours));
-            let timeline =
-                Timeline::new(at(hours), coverage, collect::lateness::Lateness::default());
+            let coverage = Coverage::new(at(hours));
+            let timeline = Timeline::new(at(hours), coverage, Lateness::default());
             timeline::Found::Timeline(Box::new(timeline))
         };
         let nothing = || timeline::Found::Nothing;
