@@ -98,7 +98,7 @@ fn what_was_read_before_it_is_asked_for_again_is_not_lost() {
     assert_eq!(coverage.lost(), [window(-10, 0)]);
     assert_eq!(coverage.lost_within(window(-10, 30)), [window(-10, 0)]);
     assert!(coverage.lost_within(window(0, 30)).is_empty());
-    assert_eq!(coverage.losses().len(), 1);
+    assert_eq!(coverage.losses(), [loss(window(-10, 0))]);
     let wanted: Vec<_> = coverage.wanted().collect();
     assert_eq!(wanted, [window(30, 50)]);
     let expected = [
@@ -165,6 +165,15 @@ fn each_lost_time_is_asked_for_and_found_by_itself() {
     assert_eq!(coverage.find_again(window(12, 13)), None);
     assert_eq!(coverage.find_again(window(22, 23)), Some(window(20, 30)));
     assert_eq!(coverage.lost(), [window(0, 10)]);
+    // The checkpoint does not wait for what a backfill asks for.
+    let mut coverage = Coverage::new(at(0));
+    coverage.lose(loss(window(0, 50)));
+    coverage.backfill(window(20, 30), false);
+    assert_eq!(coverage.find_again(window(49, 50)), Some(window(0, 50)));
+    let missing: Vec<_> = coverage.missing().collect();
+    assert_eq!(missing, [window(0, 20), window(30, 50)]);
+    assert_eq!(wanted(&coverage), [window(20, 30)]);
+    assert_eq!(coverage.lost(), [window(20, 30)]);
 }
 
 #[test]
@@ -491,6 +500,7 @@ fn what_has_not_happened_yet_was_not_skipped() {
     coverage.skip_by_position(at(50));
     coverage.retract_all(at(40), None);
     assert_eq!(coverage.skipped(), [window(10, 40)]);
+    assert_eq!(coverage.memory(), at(40), "nor delivered");
 }
 
 /// Else a first start by a clock that runs ahead never asks for the hours that it was to begin with.

@@ -398,6 +398,23 @@ fn what_follows_what_is_refused_and_is_refused_too_is_held_with_it() {
     assert_eq!(site.held(), [window(200, 300)]);
 }
 
+/// What is known of the time before it proves nothing of it.
+#[test]
+fn what_follows_needs_two_refusals_of_its_own() {
+    let mut site = Site::found(10 * DAY);
+    site.answer(window(NOW, NOW + 60), 600);
+    let before = site.held()[0].end();
+    let follows = Window::new(before, before + GRAIN).unwrap();
+    site.gap = Window::new(at(0), follows.end()).unwrap();
+    let held = Judgement::Held(site.gap);
+    assert_eq!(site.refuse(follows, None, 602), held);
+    assert_eq!(site.refuse(follows, None, 603), held);
+    site.answer(window(NOW, NOW + 60), 604);
+    assert_eq!(site.refuse(follows, None, 1202), held);
+    let lost = site.refuse(follows, None, 1203);
+    assert!(matches!(lost, Judgement::Lost(_)), "{lost:?}");
+}
+
 #[test]
 fn a_moment_is_told_by_a_clock_that_was_set_right() {
     let origin = Instant::now();

@@ -505,6 +505,8 @@ fn a_live_edge_in_the_future_is_taken_back_and_asking_goes_on() {
     let ahead = schedule.live(at(600)).unwrap();
     complete(&mut schedule, ahead, at(600), 0, at(570));
     assert_eq!(schedule.coverage().edge(), at(570));
+    let read = schedule.coverage().read_at(at(560));
+    assert_eq!(read, Some(at(570)), "nor was it read then");
     let later = schedule.live(at(660)).unwrap();
     schedule.withdraw(later, at(580));
     assert_eq!(schedule.coverage().edge(), at(580));
@@ -1170,13 +1172,15 @@ fn a_verification_reads_two_days_at_once_at_most() {
         assert_ne!(schedule.audit(), Some(next), "it is being read");
         schedule.audited(next);
     }
-    assert!(schedule.is_audited());
+    assert!(schedule.is_audited() && !schedule.is_auditing());
+    assert!(schedule.auditing().is_auditing(), "and nothing else");
 }
 
 #[test]
 fn a_window_is_read_again_when_it_was_younger_than_the_settle_time() {
     let schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
     let (day, first) = (86_400, window(0, 60));
+    assert_eq!(schedule.settle_time(), TimeDelta::seconds(day));
     assert!(schedule.reads_again(first, at(day - 1)));
     assert!(!schedule.reads_again(first, at(day)));
 }
