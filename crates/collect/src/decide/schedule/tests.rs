@@ -759,6 +759,8 @@ fn what_a_longer_settle_time_has_left_has_its_last_reading() {
         let now = at(4 * 3600 + 60);
         assert_eq!(turn(&mut schedule, 241, now), [], "it is not given up");
         assert_eq!(schedule.coverage().floor(), at(3600));
+        let read = schedule.coverage().read_at(at(3600));
+        assert_eq!(read, Some(at(3599) + settle_time), "too early for it");
         let runs = schedule.runs(now);
         let first = runs.first().unwrap();
         assert!(first.last, "{first:?}");

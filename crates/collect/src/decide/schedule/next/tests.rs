@@ -79,6 +79,17 @@ fn what_is_read_again_beside_the_live_edge_has_eight_pages_at_most() {
     assert_eq!(schedule.settling(at(10_000)), newest);
 }
 
+/// A position of the Python module has a fraction of a second.
+#[test]
+fn no_window_is_shorter_than_a_second() {
+    let start = at(0) + TimeDelta::milliseconds(500);
+    let mut schedule = over(&[]);
+    schedule.narrowing.past.most = Some(SHORTEST_SPAN);
+    let free = Window::new(start, at(60)).unwrap();
+    let first = Window::new(start, start + SHORTEST_SPAN);
+    assert_eq!(schedule.fitting(free), first);
+}
+
 #[test]
 fn a_window_takes_along_what_its_last_page_has_room_for() {
     let read = [
