@@ -6,7 +6,7 @@ use sekoia::{Log, RunError, Storage};
 
 use super::{
     Bound, Subject, Taken,
-    binding::{Binding, Likeness, write},
+    binding::{Binding, write},
 };
 use crate::triggers::state::{self, STATE_FILE};
 
@@ -51,9 +51,8 @@ pub(super) async fn go_on(
         ));
     }
     let maybe = last.filter(|last| {
-        let is_unknown = last.binding.likeness(subject) == Likeness::Unknown;
         let differs = last.binding.is_same(&found.binding) == Some(false);
-        last.folder != found.folder && is_unknown && !differs
+        last.folder != found.folder && !differs
     });
     let Some(maybe) = maybe else {
         return Ok(());
