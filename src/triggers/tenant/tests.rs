@@ -53,6 +53,35 @@ fn a_name_is_the_same_however_it_is_written() {
 }
 
 #[test]
+fn settings_name_a_tenant_as_their_trigger_does() {
+    let set = |object, name: &str, value: &str| sekoia::Effective {
+        object,
+        name: name.to_owned(),
+        value: Some(value.into()),
+        doubtful: false,
+        origin: sekoia::Origin::Default,
+        known: true,
+    };
+    let own = Some("module_configuration");
+    let values = [
+        set(None, "tenant_id", TWO),
+        set(own, "client_id", TWO),
+        set(own, "tenant_id", ONE),
+        set(own, "account_name", "svc@a.example"),
+    ];
+    for (command, expected) in [
+        ("message_trace_graph", graph(ONE)),
+        ("message_trace_oauth", reporting(ONE)),
+        ("message_trace", reporting("a.example")),
+    ] {
+        let subject = Subject::of_settings(command, &values);
+        assert_eq!(subject, Some(expected), "{command}");
+        let nobody = ["tenant_id", "account_name"].map(|name| set(own, name, ""));
+        assert_eq!(Subject::of_settings(command, &nobody), None, "{command}");
+    }
+}
+
+#[test]
 fn folders_are_plain_and_apart() {
     assert_eq!(graph(ONE).folder(), format!("tenants/{ONE}/graph"));
     assert_eq!(
@@ -236,6 +265,8 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     let all = storage();
     let (first, said) = takes(&all, &graph(ONE)).await;
     assert_eq!(said, "");
+    let (text, _) = told(&all, "").await.unwrap().unwrap();
+    assert_eq!(text, format!("{ONE} (Microsoft Graph)"));
     first.write("context.json", "of one").await.unwrap();
     assert!(
         all.read("context.json").await.unwrap().is_some(),
@@ -250,7 +281,10 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     }
     assert_eq!(second.list("").await.unwrap(), FILES);
     let folder = folder_in_use(&all).await.unwrap();
-    let (_, known) = told(&all, &folder).await.unwrap().unwrap();
+    let (text, known) = told(&all, &folder).await.unwrap().unwrap();
+    let own = format!("{TWO} (Microsoft Graph), in the folder {folder}; ");
+    let beside = format!("the states of {ONE} (Microsoft Graph) are kept beside it");
+    assert_eq!(text, own + &beside);
     assert_eq!(known["folder"], *folder);
     assert_eq!(known["others"][0], format!("{ONE} (Microsoft Graph)"));
     let used = all.inside(&folder_in_use(&all).await.unwrap());
@@ -330,6 +364,75 @@ async fn a_doubtful_tenant_takes_over_what_is_safe() {
         text.starts_with(b"{\"most_recent_date_requested\":\"2027-01-15T08:00:00"),
         "{said}"
     );
+}
+
+/// A name may mean any tenant, until a token has told which.
+#[tokio::test]
+async fn of_the_rows_of_another_tenant_nothing_is_taken_over() {
+    let all = storage();
+    let (seed, rows) = ("known-rows/seed-v2", "known-rows/0000000000.keys");
+    let (first, _) = takes(&all, &graph("a.example")).await;
+    first.write(seed, "seed").await.unwrap();
+    assert_eq!(learns(&first, ONE).await, "");
+    let (second, _) = takes(&all, &graph(TWO)).await;
+    second.write(seed, "seed").await.unwrap();
+    second.write(rows, "keys").await.unwrap();
+    let (first, said) = takes(&all, &graph("a.example")).await;
+    assert_eq!(said, "");
+    assert_eq!(first.list("known-rows/").await.unwrap(), [seed]);
+}
+
+/// That the copy of its position tells, too.
+#[tokio::test]
+async fn of_two_states_of_one_mail_the_one_that_has_come_further_is_found() {
+    let position = "{\"most_recent_date_requested\":\"2027-01-15T07:00:00Z\"}";
+    let (second, third) = ("tenants/b/graph", "tenants/c/graph");
+    for name in ["context.json", "context.json.previous"] {
+        let all = storage();
+        for (folder, tenant) in [("", "a.example"), (second, "b.example"), (third, TWO)] {
+            let tenant_id = Some(ONE).filter(|_| tenant != TWO);
+            let state = bound(folder, &graph(tenant), tenant_id);
+            let files = all.inside(folder);
+            write(&files, &state.binding).await.unwrap();
+        }
+        note_use(&all, third).await.unwrap();
+        let subject = graph("a.example");
+        assert_eq!(look(&all, &subject).await.unwrap(), "");
+        let files = all.inside(second);
+        files.write(name, position).await.unwrap();
+        assert_eq!(look(&all, &subject).await.unwrap(), second, "{name}");
+    }
+}
+
+/// A kill came before the copy was written.
+#[tokio::test]
+async fn of_a_file_and_a_copy_that_are_of_one_tenant_the_file_counts() {
+    let all = storage();
+    takes(&all, &graph("a.example")).await;
+    let before = all.read(TENANT_COPY).await.unwrap().unwrap();
+    assert_eq!(learns(&all, ONE).await, "");
+    let learned = all.read(TENANT_FILE).await.unwrap();
+    all.write(TENANT_COPY, before).await.unwrap();
+    let (_, said) = takes(&all, &graph("a.example")).await;
+    assert_eq!(said, "");
+    for file in FILES {
+        assert_eq!(all.read(file).await.unwrap(), learned, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_later_version_has_written_in_a_folder_is_not_touched() {
+    let all = storage();
+    takes(&all, &graph(ONE)).await;
+    collected(&all).await;
+    let (second, _) = takes(&all, &graph(TWO)).await;
+    let later = format!("{{\"version\":2,\"tenant\":\"{TWO}\",\"service\":\"graph\"}}");
+    second.write(TENANT_FILE, later.clone()).await.unwrap();
+    let (log, _) = listened();
+    let taken = take(&all, &graph(TWO), beginning(), &log).await;
+    assert!(taken.is_err(), "{taken:?}");
+    let left = second.read(TENANT_FILE).await.unwrap().unwrap();
+    assert_eq!(left, later);
 }
 
 /// What was delivered and forgotten since would come twice.
