@@ -233,8 +233,7 @@ impl Emulator {
         world.ledger.accepted(&world.key(intake_key))
     }
 
-    /// The latest events that the intake has accepted, as far as
-    /// [`IntakeSettings::kept_bytes`](crate::IntakeSettings::kept_bytes) allows.
+    /// The latest events that the intake has accepted: 64 MiB of them.
     pub fn accepted(&self) -> Vec<AcceptedEvent> {
         self.world().accepted.iter().cloned().collect()
     }

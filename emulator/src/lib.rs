@@ -63,7 +63,7 @@ pub use clock::Clock;
 pub use connection::{ConnectionDropped, ConnectionNumber};
 pub use discretion::{Discretion, HiddenAddresses, HiddenSubject};
 pub use emulator::{Emulator, Options, QuotaUse, Since};
-pub use fault::{Fault, PAST, RejectionShape};
+pub use fault::{Fault, RejectionShape};
 pub use faults::{Endpoint, FaultRule};
 pub use journal::RecordedRequest;
 pub use ledger::{Delays, Examples, Freshness, Scope, Unasked, Verdict, Version};
@@ -77,10 +77,9 @@ pub use sekoia::{AcceptedEvent, LogEntry};
 pub use server::{Ports, Running};
 pub use settings::{
     Account, App, AppSecret, ById, Canned, Dialect, ErrorCodes, FreshLink, FreshLinks, GraphLink,
-    GraphSettings, IdentitySettings, InnerError, IntakeSettings, NextLink, OutOfRange, Outside,
-    OutsideWindow, PlatformSettings, QuotaSettings, Reach, ReportSettings, RetryAfter,
-    ServicePrincipal, Settings, SkipToken, TooWide, Transport, Trouble, Unreadable, UnreadableRow,
-    Wide,
+    GraphSettings, IdentitySettings, IntakeSettings, NextLink, Outside, OutsideWindow,
+    PlatformSettings, QuotaSettings, Reach, ReportSettings, RetryAfter, ServicePrincipal, Settings,
+    SkipToken, TooWide, Transport, Trouble, Unreadable, UnreadableRow, Wide,
 };
 pub use status::Status;
 pub use traffic::{Backlog, Lateness, Resolution, Traffic};

@@ -24,7 +24,7 @@ pub enum Status {
     Expanded,
     /// Kept in quarantine.
     Quarantined,
-    /// CheckpointMoved as spam.
+    /// Marked as spam.
     FilteredAsSpam,
     /// Taken back by its sender; only known to Microsoft Graph.
     Recalled,

@@ -18,6 +18,8 @@ use crate::{
 
 /// Log entries and envelopes that are remembered, of each.
 const KEPT: usize = 20_000;
+/// Bytes of accepted events that are kept to be read as text.
+const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The state of the emulated services.
 #[derive(Debug)]
@@ -106,7 +108,7 @@ impl World {
         self.accepted_bytes += event.text.len();
         self.accepted_number += 1;
         self.accepted.push_back(event);
-        while self.accepted_bytes > self.settings.intake.kept_bytes
+        while self.accepted_bytes > KEPT_BYTES
             && let Some(oldest) = self.accepted.pop_front()
         {
             self.accepted_bytes -= oldest.text.len();

@@ -185,7 +185,6 @@ fn dialect(settings: &ReportSettings, call: &Call) -> Dialect {
         .option("$format")
         .map(|format| format.to_ascii_lowercase())
     {
-        Some(format) if format == "json" && accepts_json => settings.mixed,
         Some(format) if format == "json" => Dialect::Verbose,
         Some(_) => Dialect::Atom,
         None if accepts_json && accept.contains("odata=verbose") => Dialect::Verbose,
@@ -350,7 +349,6 @@ fn rows(
         } else {
             Some(&filter)
         },
-        most_recipients: None,
         shown_recipients: settings.shown_recipients.filter(|_| !query.has_id()),
         offset,
         limit: size,

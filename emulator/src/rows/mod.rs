@@ -189,17 +189,6 @@ impl Rows {
         }
     }
 
-    /// How many recipients the message of a row has.
-    fn recipients(&self, bucket: Option<&Bucket>, slot: Slot) -> u32 {
-        match bucket {
-            Some(bucket) if slot.bucket != BY_HAND => bucket.recipients(slot.row),
-            _ => {
-                let message = self.by_hand[slot.row as usize].0.row.trace_id;
-                self.by_hand_recipients.get(&message).copied().unwrap_or(1)
-            }
-        }
-    }
-
     /// Which recipient of its message a row is about, counted from 0.
     fn rank(&self, bucket: Option<&Bucket>, slot: Slot) -> u32 {
         match bucket {

@@ -40,8 +40,6 @@ pub(crate) struct Selection<'a> {
     /// Only rows after this one, in the order newest first, then by recipient.
     pub(crate) after: Option<After>,
     pub(crate) filter: Option<&'a dyn Fn(&TraceRow) -> bool>,
-    /// Leaves out messages with more recipients than this.
-    pub(crate) most_recipients: Option<u32>,
     /// Leaves out all but the first so many recipients of a message.
     pub(crate) shown_recipients: Option<u32>,
     pub(crate) offset: u64,
@@ -59,7 +57,6 @@ impl Selection<'_> {
             ascending: false,
             after: None,
             filter: None,
-            most_recipients: None,
             shown_recipients: None,
             offset: 0,
             limit: usize::MAX,
@@ -69,10 +66,7 @@ impl Selection<'_> {
 
     /// Whether it takes every row of its time.
     fn is_plain(&self) -> bool {
-        self.filter.is_none()
-            && self.after.is_none()
-            && self.most_recipients.is_none()
-            && self.shown_recipients.is_none()
+        self.filter.is_none() && self.after.is_none() && self.shown_recipients.is_none()
     }
 }
 
@@ -191,9 +185,6 @@ impl Rows {
                     .after
                     .as_ref()
                     .is_none_or(|after| after.precedes(item.key))
-                && query
-                    .most_recipients
-                    .is_none_or(|most| self.recipients(bucket, item.slot) <= most)
                 && query
                     .shown_recipients
                     .is_none_or(|most| self.rank(bucket, item.slot) < most)

@@ -80,8 +80,6 @@ pub enum Harm {
     Redated,
     /// It is an empty JSON object.
     Replaced,
-    /// There is a folder in its place.
-    Folder,
 }
 
 impl Harm {
@@ -98,10 +96,6 @@ impl Harm {
         };
         match self {
             Self::Removed => return fs::remove_file(file),
-            Self::Folder => {
-                fs::remove_file(file)?;
-                return fs::create_dir(file);
-            }
             Self::Emptied => content.clear(),
             Self::Halved => content.truncate(content.len() / 2),
             Self::Zeroed => content.fill(0),

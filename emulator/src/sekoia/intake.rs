@@ -45,7 +45,7 @@ pub(super) fn batch(emulator: &Emulator, call: &Call, fault: Option<&Fault>) -> 
         .any(|key| key.expose() == batch.intake_key)
     {
         let message = "the intake key is not known";
-        return refused(settings.unknown_key_status, "INTAKE_KEY_ERROR", message);
+        return refused(422, "INTAKE_KEY_ERROR", message);
     }
     let (rejected, shape) = verdicts(&batch, &settings, fault);
     if shape == RejectionShape::UnknownWords {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ById, OutOfRange, Trouble};
+use super::{ById, Trouble};
 
 /// The switches of the message trace of Microsoft Graph.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,10 +13,6 @@ pub struct GraphSettings {
     pub service_principal: ServicePrincipal,
     /// How many requests are allowed.
     pub quota: QuotaSettings,
-    /// The rows of a page without `$top`.
-    pub default_rows: u32,
-    /// The largest `$top`.
-    pub most_rows: u32,
     /// The most rows of a page, even when `$top` asks for more: fewer make more pages of the same mail.
     pub page_rows: u32,
     /// Fraction digits of `receivedDateTime`: 0, 3 or 7. With 0, the traffic should be of
@@ -40,32 +36,14 @@ pub struct GraphSettings {
     pub token_seconds: Option<u32>,
     /// Whether a page repeats the last row of the page before, as the cmdlet's pages do.
     pub boundary_repeated: bool,
-    /// Whether a page may end between rows with the same time and recipient, of which the next
-    /// page then shows none; otherwise the page is longer than asked for.
-    pub ties_lost: bool,
     /// The share of pages, from 0 to 1, after which an empty one is put.
     pub empty_pages: f64,
-    /// Whether a message with more recipients than this is only seen when it is asked for by id;
-    /// none for all are seen.
-    pub most_recipients: Option<u32>,
     /// Whether a window shows no more than so many recipients of a message; none for all are shown.
     pub shown_recipients: Option<u32>,
     /// What happens to a query for a message by its id.
     pub by_id: ById,
-    /// The longest window of a query, in days.
-    pub longest_days: u32,
-    /// How many days back the service answers for, from midnight UTC on.
-    pub oldest_days: u32,
-    /// What happens to a window that ends in the future.
-    pub future_end: OutOfRange,
-    /// Longer addresses are answered with 404.
-    pub longest_url: usize,
-    /// The form of `error.innerError`.
-    pub inner_error: InnerError,
     /// How long an answer takes, in milliseconds.
     pub latency_ms: u64,
-    /// How much longer it takes for every thousand rows.
-    pub latency_ms_per_1000_rows: u64,
     /// What goes wrong.
     pub trouble: Trouble,
 }
@@ -75,8 +53,6 @@ impl Default for GraphSettings {
         Self {
             service_principal: ServicePrincipal::Present,
             quota: QuotaSettings::default(),
-            default_rows: 1000,
-            most_rows: 5000,
             page_rows: 5000,
             fraction_digits: 3,
             unknown_as_null: false,
@@ -88,18 +64,10 @@ impl Default for GraphSettings {
             refused_tokens: 0.0,
             token_seconds: None,
             boundary_repeated: true,
-            ties_lost: false,
             empty_pages: 0.0,
-            most_recipients: None,
             shown_recipients: None,
             by_id: ById::Answered,
-            longest_days: 10,
-            oldest_days: 90,
-            future_end: OutOfRange::Refused,
-            longest_url: 8192,
-            inner_error: InnerError::CamelCase,
             latency_ms: 0,
-            latency_ms_per_1000_rows: 0,
             trouble: Trouble::default(),
         }
     }
@@ -131,18 +99,6 @@ pub enum GraphLink {
     Repeating,
 }
 
-/// How the inner error of a refusal is spelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InnerError {
-    /// `innerError`.
-    CamelCase,
-    /// `innererror`.
-    LowerCase,
-    /// There is none.
-    Absent,
-}
-
 /// How many requests a tenant may send.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -151,10 +107,6 @@ pub struct QuotaSettings {
     pub requests: u32,
     /// The length of the window in seconds.
     pub seconds: u32,
-    /// Whether details of a message count with the lists.
-    pub details_shared: bool,
-    /// Whether requests that are refused count too.
-    pub refused_count: bool,
     /// What a refusal says about when to come back.
     pub retry_after: RetryAfter,
     /// The code of the refusal.
@@ -168,8 +120,6 @@ impl Default for QuotaSettings {
         Self {
             requests: 100,
             seconds: 300,
-            details_shared: true,
-            refused_count: true,
             retry_after: RetryAfter::Seconds,
             code: String::from("TooManyRequests"),
             other_consumer: 0.0,
@@ -185,10 +135,6 @@ pub enum RetryAfter {
     Seconds,
     /// The true time, as an HTTP date.
     Date,
-    /// This number of seconds, true or not.
-    Fixed(u32),
-    /// A date that is over.
-    Past,
     /// Nothing.
     Absent,
 }

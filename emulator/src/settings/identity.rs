@@ -20,8 +20,6 @@ pub struct IdentitySettings {
     pub token_seconds: u32,
     /// Refuse every request with this code of Microsoft Entra, such as 53003.
     pub refuse_with: Option<u32>,
-    /// Whether refusals have an `error_uri`.
-    pub error_uri: bool,
     /// The status of refusals, such as 200; none for the one that belongs to the code.
     pub refusal_status: Option<u16>,
     /// What refusals have as their `error_codes`.
@@ -51,7 +49,6 @@ impl Default for IdentitySettings {
             apps: vec![app],
             token_seconds: 3599,
             refuse_with: None,
-            error_uri: true,
             refusal_status: None,
             error_codes: ErrorCodes::Numbers,
             null_ids: false,
@@ -98,8 +95,6 @@ pub struct App {
     pub scopes: Vec<String>,
     /// Whether it has a service principal in the tenant.
     pub provisioned: bool,
-    /// Whether it is a public client, which must not have credentials.
-    pub public_client: bool,
     /// Whether users may sign in through it without its credential ("Allow public client flows").
     pub public_flows: bool,
 }
@@ -123,7 +118,6 @@ impl Default for App {
                 String::from("User.Read"),
             ],
             provisioned: true,
-            public_client: false,
             public_flows: true,
         }
     }

@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Discretion;
 
-pub use graph::{
-    GraphLink, GraphSettings, InnerError, QuotaSettings, RetryAfter, ServicePrincipal,
-};
+pub use graph::{GraphLink, GraphSettings, QuotaSettings, RetryAfter, ServicePrincipal};
 pub use identity::{App, AppSecret, ErrorCodes, IdentitySettings};
 pub use report::{Account, Dialect, NextLink, ReportSettings, SkipToken};
 pub use sekoia::{IntakeSettings, PlatformSettings};
@@ -160,14 +158,4 @@ impl ById {
             _ => Duration::ZERO,
         }
     }
-}
-
-/// What happens to a query that reaches back farther than the service keeps rows, or into the future.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutOfRange {
-    /// It is answered with status 400.
-    Refused,
-    /// It is answered as if there were no older rows.
-    Ignored,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ById, Canned, OutOfRange, Trouble};
+use super::{ById, Canned, Trouble};
 use crate::Secret;
 
 /// A user of the tenant, who signs in to both services.
@@ -46,8 +46,6 @@ pub struct ReportSettings {
     pub retired: Option<Canned>,
     /// The dialect of every answer, even when another one was asked for; none for the one that was asked for.
     pub always: Option<Dialect>,
-    /// The dialect for `$format=json` together with `Accept: application/json`.
-    pub mixed: Dialect,
     /// Whether slashes in dates of the verbose dialect are escaped.
     pub escaped_slashes: bool,
     /// Whether `d` is the array of rows itself when the query has `$top`.
@@ -72,10 +70,6 @@ pub struct ReportSettings {
     pub shown_recipients: Option<u32>,
     /// What happens to a query for a message by its id.
     pub by_id: ById,
-    /// How many days back the service answers for.
-    pub oldest_days: u32,
-    /// What happens to a query that reaches back farther.
-    pub out_of_range: OutOfRange,
     /// How long an answer takes, in milliseconds.
     pub latency_ms: u64,
     /// What goes wrong.
@@ -90,7 +84,6 @@ impl Default for ReportSettings {
             permitted: true,
             retired: None,
             always: None,
-            mixed: Dialect::Verbose,
             escaped_slashes: true,
             array_with_top: true,
             next_in_verbose: true,
@@ -103,8 +96,6 @@ impl Default for ReportSettings {
             end_included: true,
             shown_recipients: None,
             by_id: ById::Answered,
-            oldest_days: 30,
-            out_of_range: OutOfRange::Refused,
             latency_ms: 0,
             trouble: Trouble::default(),
         }

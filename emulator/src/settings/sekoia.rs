@@ -12,16 +12,12 @@ use crate::Secret;
 pub struct IntakeSettings {
     /// The intake keys that exist.
     pub keys: Vec<Secret>,
-    /// The answer's status for another key.
-    pub unknown_key_status: u16,
     /// The most bytes of a request's body, uncompressed.
     pub max_body_bytes: usize,
     /// The most bytes of one event (contract row W-04).
     pub max_event_bytes: usize,
     /// How an event over the limit is told from the others of its batch.
     pub rejection: crate::RejectionShape,
-    /// How many bytes of accepted events are kept to be read as text.
-    pub kept_bytes: usize,
     /// How long an answer takes, in milliseconds.
     pub latency_ms: u64,
 }
@@ -30,11 +26,9 @@ impl Default for IntakeSettings {
     fn default() -> Self {
         Self {
             keys: vec![Secret::from("emulated-intake-key")],
-            unknown_key_status: 422,
             max_body_bytes: 10 * 1024 * 1024,
             max_event_bytes: 250 * 1024,
             rejection: crate::RejectionShape::Errors,
-            kept_bytes: 64 * 1024 * 1024,
             latency_ms: 0,
         }
     }

@@ -105,11 +105,6 @@ impl Bucket {
         &places[first..end]
     }
 
-    /// How many recipients the message of the row with this number has.
-    pub(crate) fn recipients(&self, row: u32) -> u32 {
-        self.messages[self.place(row).message as usize].recipients
-    }
-
     /// Which recipient of its message the row with this number is about, counted from 0.
     pub(crate) fn rank(&self, row: u32) -> u32 {
         row - self.messages[self.place(row).message as usize].first_row

@@ -12,8 +12,8 @@ use base64::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
-    Backlog, ById, Clock, Emulator, GraphLink, InnerError, NewRow, Options, Resolution, RetryAfter,
-    Scope, ServicePrincipal, Settings, Status, Traffic,
+    Backlog, ById, Clock, Emulator, GraphLink, NewRow, Options, Resolution, RetryAfter, Scope,
+    ServicePrincipal, Settings, Status, Traffic,
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -334,14 +334,11 @@ async fn bad_queries_are_refused_in_the_envelope() {
             .status,
         200
     );
-    tenant
-        .emulator
-        .configure(|settings| settings.graph.inner_error = InnerError::LowerCase);
     let headers = [("client-request-id", "me")];
     let url = format!("{TRACES}?$top=x");
     let answer = graph(&tenant.emulator, &url, &tenant.token, &headers).await;
     assert_eq!(answer.header("client-request-id"), "me");
-    let inner = answer.json()["error"]["innererror"].clone();
+    let inner = answer.json()["error"]["innerError"].clone();
     assert_eq!(
         (&inner["client-request-id"], &inner["date"]),
         (&json!("me"), &json!("2026-11-22T10:00:00"))

@@ -121,8 +121,6 @@ async fn refusals_have_the_code_and_shape_of_the_real_ones() {
     };
     emulator.configure(|settings| settings.identity.apps[0].secrets[0].expired = true);
     assert_eq!(code().await, 7_000_222);
-    emulator.configure(|settings| settings.identity.apps[0].public_client = true);
-    assert_eq!(code().await, 700_025);
     emulator.configure(|settings| settings.identity.apps[0].provisioned = false);
     assert_eq!(code().await, 7_000_229);
     emulator.configure(|settings| settings.identity.refuse_with = Some(90_033));

@@ -268,8 +268,7 @@ fn a_life() -> BoxedStrategy<ModuleLife> {
         .boxed()
 }
 
-/// Harm done to one part of the state. A folder in the place of a file is for other tests: it is
-/// never put right by itself.
+/// Harm done to one part of the state.
 fn damage() -> impl Strategy<Value = Damage> {
     let to = one_of([
         StatePart::Position,

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     super::trouble::{self, Following, Refused},
     Refusal,
     cursor::{Cursor, Position, refused_recipient},
-    query::{Filter, Window},
+    query::{Filter, OLDEST, Window},
     render::Form,
 };
 use crate::{
@@ -24,6 +23,10 @@ use crate::{
 
 pub(super) const MEDIA_TYPE: &str = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
 
+/// The rows of a page without `$top`.
+const DEFAULT_ROWS: u32 = 1000;
+/// The largest `$top`.
+const MOST_ROWS: u32 = 5000;
 /// Links whose age is remembered.
 const KEPT_LINKS: usize = 100_000;
 
@@ -125,9 +128,8 @@ pub(super) fn answer(
     if all_statuses {
         answer = answer.with("preference-applied", "include-unknown-enum-members");
     }
-    let per_row = settings.latency_ms_per_1000_rows * rows.len() as u64 / 1000;
-    answer.latency = Duration::from_millis(settings.latency_ms + per_row);
-    answer.latency += by_id.map_or(Duration::ZERO, ById::delay);
+    let by_id = by_id.map_or(Duration::ZERO, ById::delay);
+    answer.latency = Duration::from_millis(settings.latency_ms) + by_id;
     Ok(answer)
 }
 
@@ -136,7 +138,7 @@ fn request(emulator: &Emulator, settings: &GraphSettings, call: &Call) -> Result
         None => None,
         Some(text) => match text.parse::<u32>() {
             Ok(0) => None,
-            Ok(top) if top <= settings.most_rows => Some(top),
+            Ok(top) if top <= MOST_ROWS => Some(top),
             _ => return Err(String::from("ResultSize is invalid")),
         },
     };
@@ -150,16 +152,16 @@ fn request(emulator: &Emulator, settings: &GraphSettings, call: &Call) -> Result
     let Some(token) = token else {
         let now = emulator.clock().now();
         let window = if trouble::heedless(&settings.trouble) {
-            let oldest = now - TimeDelta::days(i64::from(settings.oldest_days));
+            let oldest = now - OLDEST;
             Window::new(ticks(oldest), ticks(now))
         } else {
-            filter.window(settings, now)?
+            filter.window(now)?
         };
         return Ok(Request {
             window,
             filter,
             filter_text,
-            size: top.unwrap_or(settings.default_rows).min(settings.page_rows),
+            size: top.unwrap_or(DEFAULT_ROWS).min(settings.page_rows),
             after: None,
             token: None,
         });
@@ -219,14 +221,13 @@ fn select(
         } else {
             Some(&meets)
         },
-        most_recipients: settings.most_recipients.filter(|_| !by_id),
         shown_recipients: settings.shown_recipients.filter(|_| !by_id),
         offset: 0,
         limit: match settings.by_id {
             ById::Empty if by_id => 0,
             _ => request.size as usize,
         },
-        whole_ties: !settings.ties_lost,
+        whole_ties: true,
     };
     let Selected { rows, more } = world.rows.select(&selection, now);
     (rows, more)

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub(crate) use quota::{Kind, Quota};
+pub(crate) use quota::Quota;
 
 use super::{
     details,
@@ -19,9 +19,9 @@ use super::{
     trouble,
 };
 use crate::{
-    Emulator, GraphSettings, PAST,
+    Emulator, GraphSettings,
     answer::{Answer, Call},
-    settings::{InnerError, RetryAfter, ServicePrincipal},
+    settings::{RetryAfter, ServicePrincipal},
     time::{SECOND, Ticks},
 };
 
@@ -29,6 +29,8 @@ const RESOURCE: &str = "https://graph.microsoft.com";
 const ROLE: &str = "ExchangeMessageTrace.Read.All";
 /// Microsoft's application whose service principal the tenant needs.
 const APPLICATION: &str = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
+/// Longer addresses are answered with 404.
+const LONGEST_URL: usize = 8192;
 
 /// What a path of Graph stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +111,7 @@ pub(super) fn answer(
             "request-id": request_id,
             "client-request-id": client_id,
         });
-        refusal.answer(settings.inner_error, inner)
+        refusal.answer(&inner)
     });
     answer
         .with("request-id", &request_id)
@@ -122,7 +124,7 @@ fn respond(
     call: &Call,
     target: &Target,
 ) -> Result<Answer, Refusal> {
-    if call.path.len() + call.query.len() > settings.longest_url {
+    if call.path.len() + call.query.len() > LONGEST_URL {
         return Err(Refusal::new(404, "", ""));
     }
     if call.method != "GET" {
@@ -138,11 +140,7 @@ fn respond(
     {
         return Err(token_refused(denied));
     }
-    let kind = match target {
-        Target::List => Kind::List,
-        Target::Details { .. } => Kind::Details,
-    };
-    count(emulator, settings, kind)?;
+    count(emulator, settings)?;
     service_principal(emulator, settings)?;
     if let Err(denied) = admitted {
         // What the service says to a user without a role in Exchange is not known.
@@ -191,9 +189,9 @@ fn token_refused(denied: Denied) -> Refusal {
 }
 
 /// Counts the request against the quota of the tenant.
-fn count(emulator: &Emulator, settings: &GraphSettings, kind: Kind) -> Result<(), Refusal> {
+fn count(emulator: &Emulator, settings: &GraphSettings) -> Result<(), Refusal> {
     let now = emulator.ticks();
-    let Err(wait) = emulator.world().quota.admit(&settings.quota, kind, now) else {
+    let Err(wait) = emulator.world().quota.admit(&settings.quota, now) else {
         return Ok(());
     };
     let mut refusal = Refusal::new(
@@ -211,8 +209,6 @@ fn retry_after(emulator: &Emulator, form: RetryAfter, wait: Ticks) -> Option<Str
     let seconds = (wait + SECOND - 1) / SECOND;
     match form {
         RetryAfter::Absent => None,
-        RetryAfter::Past => Some(String::from(PAST)),
-        RetryAfter::Fixed(seconds) => Some(seconds.to_string()),
         RetryAfter::Seconds => Some(seconds.to_string()),
         RetryAfter::Date => {
             let until = emulator.server_time() + TimeDelta::seconds(seconds);
@@ -237,7 +233,7 @@ fn service_principal(emulator: &Emulator, settings: &GraphSettings) -> Result<()
 }
 
 impl Refusal {
-    fn answer(self, form: InnerError, inner: Value) -> Answer {
+    fn answer(self, inner: &Value) -> Answer {
         let answer = if self.code.is_empty() {
             Answer::new(
                 self.status,
@@ -245,12 +241,7 @@ impl Refusal {
                 "<h2>404 - File or directory not found.</h2>",
             )
         } else {
-            let mut error = json!({ "code": self.code, "message": self.message });
-            match form {
-                InnerError::CamelCase => error["innerError"] = inner,
-                InnerError::LowerCase => error["innererror"] = inner,
-                InnerError::Absent => {}
-            }
+            let error = json!({ "code": self.code, "message": self.message, "innerError": inner });
             Answer::json(self.status, &json!({ "error": error }))
         };
         self.headers

@@ -4,13 +4,16 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::super::odata::{self, Literal, Token};
 use crate::{
-    GraphSettings, Status, TraceRow,
-    settings::OutOfRange,
+    Status, TraceRow,
     time::{MILLISECOND, Ticks, ticks},
 };
 
 /// Without a window, Graph answers for this long until now.
 const DEFAULT_SPAN: TimeDelta = TimeDelta::hours(48);
+/// The longest window of a query, but for a second.
+const LONGEST: TimeDelta = TimeDelta::days(10);
+/// How far back the service answers, from midnight UTC on.
+pub(super) const OLDEST: TimeDelta = TimeDelta::days(90);
 
 /// A condition on a property.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,11 +153,7 @@ impl Filter {
     }
 
     /// The window, checked as Graph does.
-    pub(super) fn window(
-        &self,
-        settings: &GraphSettings,
-        now: DateTime<Utc>,
-    ) -> Result<Window, String> {
+    pub(super) fn window(&self, now: DateTime<Utc>) -> Result<Window, String> {
         let (start, end) = match (self.start, self.end) {
             (None, None) => (now - DEFAULT_SPAN, now),
             (Some(start), Some(end)) => (start, end),
@@ -165,25 +164,24 @@ impl Filter {
                 return Err("StartDate is required when an EndDate is entered.".into());
             }
         };
-        let days = |days| TimeDelta::days(i64::from(days));
         let invalid = |message: String| format!("|System.ArgumentException|{message}");
         if end < start {
             return Err(invalid("The StartDate can't be after the EndDate.".into()));
         }
-        if end - start > days(settings.longest_days) + TimeDelta::seconds(1) {
+        if end - start > LONGEST + TimeDelta::seconds(1) {
             return Err(invalid(format!(
                 "The interval between StartDate and EndDate can't be longer than {} days.",
-                settings.longest_days
+                LONGEST.num_days()
             )));
         }
-        let oldest = (now - days(settings.oldest_days)).date_naive();
+        let oldest = (now - OLDEST).date_naive();
         if start < oldest.and_time(NaiveTime::MIN).and_utc() {
             return Err(format!(
                 "Invalid StartDate value. The StartDate can't be older than {} days from today.",
-                settings.oldest_days
+                OLDEST.num_days()
             ));
         }
-        if end > now && settings.future_end == OutOfRange::Refused {
+        if end > now {
             return Err(invalid("The EndDate can't be in the future.".into()));
         }
         Ok(Window::new(ticks(start), ticks(end)))
@@ -249,7 +247,7 @@ mod tests {
     }
 
     fn window(filter: &str) -> Result<Window, String> {
-        Filter::read(filter)?.window(&GraphSettings::default(), now())
+        Filter::read(filter)?.window(now())
     }
 
     fn sees(filter: &str, recipient: &str) -> bool {

@@ -114,7 +114,7 @@ fn grant(
         "password" => {
             if form.secret().is_some() || form.get("client_assertion").is_some() {
                 authenticate(emulator, identity, call, &form, app, now)?;
-            } else if !(app.public_flows || app.public_client) {
+            } else if !app.public_flows {
                 return Err(Refusal(7_000_218));
             }
             let resource = resource(form.required("scope")?)?;
@@ -206,9 +206,6 @@ fn authenticate(
 ) -> Result<(), Refusal> {
     if !app.provisioned {
         return Err(Refusal(7_000_229));
-    }
-    if app.public_client {
-        return Err(Refusal(700_025));
     }
     if let Some(assertion) = form.get("client_assertion") {
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

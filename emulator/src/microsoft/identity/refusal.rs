@@ -306,6 +306,7 @@ impl Refusal {
             "AADSTS{code}: {text}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\n\
              Timestamp: {timestamp}"
         );
+        let uri = format!("https://login.microsoftonline.com/error?code={code}");
         let mut body = json!({
             "error": error,
             "error_description": description,
@@ -313,6 +314,7 @@ impl Refusal {
             "timestamp": timestamp,
             "trace_id": trace,
             "correlation_id": correlation,
+            "error_uri": uri,
         });
         match settings.error_codes {
             ErrorCodes::Numbers => {}
@@ -326,10 +328,6 @@ impl Refusal {
         if settings.null_ids {
             body["trace_id"] = Value::Null;
             body["correlation_id"] = Value::Null;
-        }
-        if settings.error_uri {
-            let uri = format!("https://login.microsoftonline.com/error?code={code}");
-            body["error_uri"] = Value::String(uri);
         }
         Answer::json(settings.refusal_status.unwrap_or(status), &body)
             .with("cache-control", "no-store, no-cache")

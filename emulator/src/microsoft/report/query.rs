@@ -10,11 +10,13 @@ use crate::{
         odata::{self, Comparison, Literal},
         trouble,
     },
-    settings::{ById, OutOfRange},
+    settings::ById,
 };
 
 /// Without a window, the service answers for this long until now.
 const DEFAULT_SPAN: TimeDelta = TimeDelta::hours(48);
+/// How far back the service answers.
+const OLDEST: TimeDelta = TimeDelta::days(30);
 
 pub(super) fn number(call: &Call, name: &str) -> Result<Option<u64>, Refusal> {
     call.option(name)
@@ -102,7 +104,7 @@ pub(super) fn query(
         })?;
         *bound = Some(date);
     }
-    let (mut start, end) = match (start, end) {
+    let (start, end) = match (start, end) {
         (Some(start), Some(end)) => (start, end),
         (None, None) => (now - DEFAULT_SPAN, now),
         _ => {
@@ -111,7 +113,7 @@ pub(super) fn query(
             ));
         }
     };
-    let oldest = now - TimeDelta::days(i64::from(settings.oldest_days));
+    let oldest = now - OLDEST;
     if trouble::heedless(&settings.trouble) {
         return Ok(Query {
             start: oldest,
@@ -120,16 +122,10 @@ pub(super) fn query(
         });
     }
     if start < oldest {
-        match settings.out_of_range {
-            OutOfRange::Ignored => start = oldest,
-            OutOfRange::Refused => {
-                return Err(Refusal::bad(format!(
-                    "Invalid StartDate value. The StartDate can't be older than {} days from \
-                     today.",
-                    settings.oldest_days
-                )));
-            }
-        }
+        return Err(Refusal::bad(format!(
+            "Invalid StartDate value. The StartDate can't be older than {} days from today.",
+            OLDEST.num_days()
+        )));
     }
     Ok(Query {
         start,
