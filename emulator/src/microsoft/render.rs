@@ -1,6 +1,7 @@
 //! The Reporting Web Service's pages as text.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 
 use super::trouble::{Shown, Text};
 use crate::{TraceRow, settings::Dialect};
@@ -37,10 +38,9 @@ impl Page<'_> {
 
     fn light(&self, page: &mut Text) {
         let text = &mut page.text;
-        let metadata = format!("{SERVICE}/$metadata#MessageTrace");
-        text.push_str("{\"odata.metadata\":");
-        json_text(text, &metadata);
-        text.push_str(",\"value\":[");
+        text.push_str(&format!(
+            "{{\"odata.metadata\":\"{SERVICE}/$metadata#MessageTrace\",\"value\":["
+        ));
         let window = Window {
             start: format!("\"{}\"", fraction(self.start, true)),
             end: format!("\"{}\"", fraction(self.end, true)),
@@ -53,8 +53,7 @@ impl Page<'_> {
         let text = &mut page.text;
         text.push(']');
         if let Some(next) = &self.next {
-            text.push_str(",\"odata.nextLink\":");
-            json_text(text, next);
+            text.push_str(&format!(",\"odata.nextLink\":{}", json(next)));
         }
         text.push('}');
     }
@@ -74,8 +73,7 @@ impl Page<'_> {
         text.push(']');
         if !self.array {
             if let Some(next) = &self.next {
-                text.push_str(",\"__next\":");
-                json_text(text, next);
+                text.push_str(&format!(",\"__next\":{}", json(next)));
             }
             text.push('}');
         }
@@ -177,27 +175,23 @@ fn verbose(text: &mut String, row: &TraceRow, slash: &str, window: &Window, inde
 
 /// The fields of a row up to the end of its object.
 fn fields(text: &mut String, row: &TraceRow, received: &str, window: &Window, index: u64) {
-    text.push_str("\"Organization\":");
-    json_text(text, &row.organization);
-    text.push_str(",\"MessageId\":");
-    json_optional(text, row.message_id.as_deref());
-    text.push_str(",\"Received\":");
-    text.push_str(received);
-    text.push_str(",\"SenderAddress\":");
-    json_text(text, &row.sender);
-    text.push_str(",\"RecipientAddress\":");
-    json_text(text, &row.recipient);
-    text.push_str(",\"Subject\":");
-    json_optional(text, row.subject.as_deref());
     text.push_str(&format!(
-        ",\"Status\":\"{}\",\"ToIP\":",
-        row.status.pascal()
+        "\"Organization\":{},\"MessageId\":{},\"Received\":{received},\"SenderAddress\":{},\
+         \"RecipientAddress\":{},\"Subject\":{},\"Status\":\"{}\",\"ToIP\":{},\"FromIP\":{},\
+         \"Size\":{},\"MessageTraceId\":\"{}\",\"StartDate\":{},\"EndDate\":{},\"Index\":{index}}}",
+        json(&row.organization),
+        json(&row.message_id),
+        json(&row.sender),
+        json(&row.recipient),
+        json(&row.subject),
+        row.status.pascal(),
+        json(&row.to_ip),
+        json(&row.from_ip),
+        row.size,
+        row.trace_id,
+        window.start,
+        window.end
     ));
-    json_optional(text, row.to_ip.as_deref());
-    text.push_str(",\"FromIP\":");
-    json_optional(text, row.from_ip.as_deref());
-    text.push_str(&format!(",\"Size\":{},\"MessageTraceId\":\"{}\",\"StartDate\":{},\"EndDate\":{},\"Index\":{index}}}",
-        row.size, row.trace_id, window.start, window.end));
 }
 
 /// Seven fraction digits, with or without the `Z`.
@@ -210,44 +204,14 @@ fn fraction(at: DateTime<Utc>, zone: bool) -> String {
     text
 }
 
-pub(crate) fn json_optional(text: &mut String, value: Option<&str>) {
-    match value {
-        Some(value) => json_text(text, value),
-        None => text.push_str("null"),
-    }
-}
-
-/// A JSON string; other than ASCII is left as it is.
-pub(crate) fn json_text(text: &mut String, value: &str) {
-    text.push('"');
-    for character in value.chars() {
-        match character {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            control if control < ' ' => {
-                text.push_str(&format!("\\u{:04x}", control as u32));
-            }
-            other => text.push(other),
-        }
-    }
-    text.push('"');
+/// A value as JSON, in which other than ASCII is left as it is.
+pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).unwrap()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_escaped_as_json_wants_it() {
-        let value = "a\"\\\n\u{1}é🎉\u{2028}/";
-        let mut text = String::new();
-        json_text(&mut text, value);
-        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), value);
-        assert!(text.contains("\\u0001") && text.contains('🎉'));
-    }
 
     #[test]
     fn fractions_have_seven_digits() {

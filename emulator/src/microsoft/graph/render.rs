@@ -3,7 +3,7 @@
 use chrono::SecondsFormat;
 
 use super::super::{
-    render::json_text,
+    render::json,
     trouble::{Shown, Text},
 };
 use crate::{GraphSettings, TraceRow};
@@ -35,13 +35,10 @@ impl Form<'_> {
     pub(super) fn page(&self, rows: &[Shown], next: Option<&str>) -> Vec<u8> {
         let mut defects = Vec::new();
         let mut text = String::with_capacity(512 + rows.len() * 450);
-        text.push_str("{\"@odata.context\":");
-        let context = format!(
-            "{}/$metadata#admin/exchange/tracing/messageTraces",
+        text.push_str(&format!(
+            "{{\"@odata.context\":\"{}/$metadata#admin/exchange/tracing/messageTraces\",\"value\":[",
             self.root
-        );
-        json_text(&mut text, &context);
-        text.push_str(",\"value\":[");
+        ));
         for (position, shown) in rows.iter().enumerate() {
             if position > 0 {
                 text.push(',');
@@ -52,8 +49,7 @@ impl Form<'_> {
         }
         text.push(']');
         if let Some(next) = next {
-            text.push_str(",\"@odata.nextLink\":");
-            json_text(&mut text, next);
+            text.push_str(&format!(",\"@odata.nextLink\":{}", json(next)));
         }
         text.push('}');
         Text { text, defects }.into_bytes()
@@ -80,25 +76,18 @@ impl Form<'_> {
         ] {
             self.field(text, name, value);
         }
-        text.push_str("\"size\":");
-        text.push_str(&row.size.to_string());
-        text.push(',');
+        text.push_str(&format!("\"size\":{},", row.size));
         self.field(text, "fromIP", row.from_ip.as_deref());
         self.field(text, "toIP", row.to_ip.as_deref());
-        text.push_str("\"status\":\"");
-        text.push_str(status);
-        text.push_str("\"}");
+        text.push_str(&format!("\"status\":\"{status}\"}}"));
     }
 
     fn field(&self, text: &mut String, name: &str, value: Option<&str>) {
-        text.push('"');
-        text.push_str(name);
-        text.push_str("\":");
-        match value {
-            None if self.settings.unknown_as_null => text.push_str("null"),
-            value => json_text(text, value.unwrap_or_default()),
-        }
-        text.push(',');
+        let value = match value {
+            None if self.settings.unknown_as_null => String::from("null"),
+            value => json(value.unwrap_or_default()),
+        };
+        text.push_str(&format!("\"{name}\":{value},"));
     }
 
     fn received(&self, row: &TraceRow) -> String {
