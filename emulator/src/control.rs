@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Emulator, Endpoint, FaultRule, Scope, Settings,
+    Action, Emulator, Endpoint, FaultRule, Scope, Settings,
     added::Added,
     answer::{Answer, Call},
 };
@@ -115,7 +115,7 @@ pub(crate) fn answer(emulator: &Emulator, rest: &str, call: &Call) -> Answer {
             done()
         }
         (&Method::POST, "traffic/resume") => {
-            emulator.resume_traffic();
+            emulator.act(Action::ResumeTraffic);
             done()
         }
         _ => Answer::new(404, "text/plain; charset=utf-8", HELP),

@@ -160,14 +160,7 @@ impl Emulator {
     /// Ends the generated traffic: no further message is received. Rows that are late still
     /// appear, and statuses still change.
     pub fn stop_traffic(&self) {
-        let now = self.ticks();
-        self.world().rows.set_traffic(false, now);
-    }
-
-    /// Lets the generated traffic go on after [`Emulator::stop_traffic`].
-    pub fn resume_traffic(&self) {
-        let now = self.ticks();
-        self.world().rows.set_traffic(true, now);
+        self.act(Action::StopTraffic);
     }
 
     /// The rows received from `from` to before `to` that are visible now, newest first.
@@ -198,12 +191,12 @@ impl Emulator {
         let now = self.ticks();
         let world = &mut *self.world();
         let key = world.key(scope.intake_key.as_deref());
-        world.ledger.within(&world.settings.discretion).verdict(
+        world.ledger.verdict(
             &key,
             scope,
             &mut world.rows,
-            world.started,
-            now,
+            &world.settings.discretion,
+            (world.started, now),
         )
     }
 

@@ -41,20 +41,7 @@ pub enum Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Report => "report",
-            Self::ReportDetails => "report_details",
-            Self::Graph => "graph",
-            Self::GraphDetails => "graph_details",
-            Self::Token => "token",
-            Self::Discovery => "discovery",
-            Self::Imds => "imds",
-            Self::Intake => "intake",
-            Self::Logs => "logs",
-            Self::Secrets => "secrets",
-            Self::Sentry => "sentry",
-            Self::Other => "other",
-        })
+        self.serialize(f)
     }
 }
 

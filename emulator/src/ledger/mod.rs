@@ -94,22 +94,7 @@ fn peek<T: Clone + Default>(table: &HashMap<u32, Vec<T>>, slot: Slot) -> T {
     cell.cloned().unwrap_or_default()
 }
 
-/// The ledger, and what the module was told not to send.
-#[derive(Debug)]
-pub(crate) struct Scoped<'a> {
-    ledger: &'a Ledger,
-    discretion: &'a Discretion,
-}
-
 impl Ledger {
-    /// The ledger that expects nothing that the module was told not to send.
-    pub(crate) fn within<'a>(&'a self, discretion: &'a Discretion) -> Scoped<'a> {
-        Scoped {
-            ledger: self,
-            discretion,
-        }
-    }
-
     /// Forgets every delivery. What was shown stays known.
     pub(crate) fn forget_deliveries(&mut self) {
         self.accounts.clear();

@@ -6,9 +6,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Account, EXAMPLES, Scoped, peek};
+use super::{Account, EXAMPLES, Ledger, peek};
 use crate::{
-    Status, TraceRow,
+    Discretion, Status, TraceRow,
     rows::{Life, Rows, Slot},
     time::{Ticks, instant, span, ticks},
 };
@@ -214,19 +214,19 @@ impl fmt::Display for Version {
     }
 }
 
-impl Scoped<'_> {
-    /// Compares what could be seen from `started` to `now` with what was delivered to `key`.
+impl Ledger {
+    /// Compares what could be seen from `started` to `now` with what was delivered to `key`. Nothing is
+    /// expected that the module was told not to send.
     pub(crate) fn verdict(
         &self,
         key: &str,
         scope: &Scope,
         rows: &mut Rows,
-        started: Ticks,
-        now: Ticks,
+        discretion: &Discretion,
+        (started, now): (Ticks, Ticks),
     ) -> Verdict {
-        let Self { ledger, discretion } = self;
         let none = Account::default();
-        let account = ledger.accounts.get(key).unwrap_or(&none);
+        let account = self.accounts.get(key).unwrap_or(&none);
         let from = scope.received_from.map_or(Ticks::MIN / 2, ticks);
         let to = scope
             .received_before
@@ -250,8 +250,8 @@ impl Scoped<'_> {
         let (mut missing, mut rejected, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         rows.lives(from, to, |life| {
             let marks = peek(&account.marks, life.slot);
-            let shown = peek(&ledger.shown, life.slot);
-            let odd = ledger.odd.get(&life.slot).map_or(0, |odd| odd.unreadable);
+            let shown = peek(&self.shown, life.slot);
+            let odd = self.odd.get(&life.slot).map_or(0, |odd| odd.unreadable);
             for seen in seen(life, started, now) {
                 let bit = seen.status.bit();
                 if is_unwanted(life.slot, seen.status) {

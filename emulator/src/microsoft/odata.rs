@@ -13,18 +13,17 @@ pub(crate) struct Comparison {
 /// A value in a filter.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Literal {
+    /// A text, a number or `guid'…'`.
     Text(String),
-    /// A date with or without its prefix, as it was written.
+    /// What is in the quotes of `datetime'…'`.
     Date(String),
-    Guid(String),
-    Word(String),
 }
 
 impl Literal {
     /// The value as text, of each kind.
     pub(crate) fn text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Date(text) | Self::Guid(text) | Self::Word(text) => text,
+            Self::Text(text) | Self::Date(text) => text,
         }
     }
 }
@@ -60,15 +59,13 @@ pub(crate) fn tokens(filter: &str) -> Option<Vec<Token>> {
                     Some(Token::Word(word)) => word.to_ascii_lowercase(),
                     _ => String::new(),
                 };
-                let literal = match prefix.as_str() {
-                    "datetime" => Literal::Date(text),
-                    "guid" => Literal::Guid(text),
-                    _ => Literal::Text(text),
-                };
-                if !matches!(literal, Literal::Text(_)) {
+                if ["datetime", "guid"].contains(&prefix.as_str()) {
                     tokens.pop();
                 }
-                tokens.push(Token::Value(literal));
+                tokens.push(Token::Value(match prefix.as_str() {
+                    "datetime" => Literal::Date(text),
+                    _ => Literal::Text(text),
+                }));
             }
             blank if blank.is_whitespace() => {
                 rest.next();
@@ -119,7 +116,7 @@ pub(crate) fn conjunction(filter: &str) -> Option<Vec<Comparison>> {
                 operator: operator.to_ascii_lowercase(),
                 value: match value {
                     Token::Value(value) => value.clone(),
-                    Token::Word(word) => Literal::Word(word.clone()),
+                    Token::Word(word) => Literal::Text(word.clone()),
                     _ => return None,
                 },
             }),

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Emulator, ReportSettings, Status, TraceRow,
     answer::{Answer, Call},
-    rows::{Selected, Selection, Slot},
+    rows::{Selected, Selection},
     settings::{ById, Dialect, NextLink, SkipToken},
     time::ticks,
 };
@@ -254,8 +254,8 @@ fn message_trace(
         Following::Empty(_) => 0,
         _ => top.unwrap_or(u64::MAX).min(u64::from(settings.page_rows)) as usize,
     };
-    let (rows, more) = match by_id {
-        Some(ById::Empty) => (Vec::new(), false),
+    let Selected { rows, more } = match by_id {
+        Some(ById::Empty) => Selected::default(),
         _ => rows(emulator, settings, &query, offset, size),
     };
     let reached = offset + if rows.is_empty() { size } else { rows.len() } as u64;
@@ -325,39 +325,32 @@ fn refused(
     Some(refused)
 }
 
-/// The rows of a page, and whether there are more.
+/// The rows of a page.
 fn rows(
     emulator: &Emulator,
     settings: &ReportSettings,
     query: &Query,
     offset: u64,
     size: usize,
-) -> (Vec<(Slot, TraceRow)>, bool) {
+) -> Selected {
     let filter = |row: &TraceRow| {
         query
             .conditions
             .iter()
             .all(|condition| meets(row, condition))
     };
+    let from = ticks(query.start) + i64::from(!settings.start_included);
+    let to = ticks(query.end) - i64::from(!settings.end_included);
     let selection = Selection {
-        from: ticks(query.start) + i64::from(!settings.start_included),
-        to: ticks(query.end) - i64::from(!settings.end_included),
         ascending: settings.ascending,
-        after: None,
-        filter: if query.conditions.is_empty() {
-            None
-        } else {
-            Some(&filter)
-        },
+        filter: (!query.conditions.is_empty()).then_some(&filter),
         shown_recipients: settings.shown_recipients.filter(|_| !query.has_id()),
         offset,
         limit: size,
-        whole_ties: false,
+        ..Selection::plain(from, to)
     };
     let now = emulator.ticks();
-    let world = &mut *emulator.world();
-    let Selected { rows, more } = world.rows.select(&selection, now);
-    (rows, more)
+    emulator.world().rows.select(&selection, now)
 }
 
 /// The `$skiptoken` of the page that begins after `reached` rows.

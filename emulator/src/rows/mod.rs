@@ -7,7 +7,7 @@ mod tests;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
 };
 
 use chrono::{DateTime, Utc};
@@ -49,7 +49,7 @@ pub(crate) struct Rows {
     by_hand: Vec<(NewRow, Life)>,
     /// Which recipient of its message each of them is.
     ranks: Vec<u32>,
-    order: BTreeMap<(Reverse<Ticks>, String, u32), ()>,
+    order: BTreeSet<(Reverse<Ticks>, String, u32)>,
     index: HashMap<(Uuid, String), u32>,
     by_hand_recipients: HashMap<Uuid, u32>,
     /// Times without generated traffic: from (included) to (excluded).
@@ -62,7 +62,7 @@ impl Rows {
             generator: Generator::new(traffic, start),
             by_hand: Vec::new(),
             ranks: Vec::new(),
-            order: BTreeMap::new(),
+            order: BTreeSet::new(),
             index: HashMap::new(),
             by_hand_recipients: HashMap::new(),
             pauses: Vec::new(),
@@ -89,7 +89,7 @@ impl Rows {
         let recipient = row.row.recipient.to_lowercase();
         let millisecond = received.div_euclid(MILLISECOND);
         self.order
-            .insert((Reverse(millisecond), recipient.clone(), number), ());
+            .insert((Reverse(millisecond), recipient.clone(), number));
         self.index.insert((row.row.trace_id, recipient), number);
         let recipients = self.by_hand_recipients.entry(row.row.trace_id).or_default();
         self.ranks.push(*recipients);

@@ -252,7 +252,6 @@ impl Rows {
         let oldest = Reverse(stretch.from.div_euclid(MILLISECOND));
         self.order
             .range(newest..)
-            .map(|(key, ())| key)
             .take_while(move |(at, ..)| *at <= oldest)
             .map(|(at, recipient, number)| {
                 let life = &self.by_hand[*number as usize].1;

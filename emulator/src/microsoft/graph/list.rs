@@ -95,7 +95,7 @@ pub(super) fn answer(
             "The page cannot be read.",
         ));
     }
-    let (rows, more) = select(world, settings, &request, now);
+    let Selected { rows, more } = select(world, settings, &request, now);
     let (rows, position) = match following {
         Following::Empty(_) => (Vec::new(), request.own_position()),
         Following::Same(_) => (rows, request.own_position()),
@@ -201,36 +201,23 @@ fn check(
     }
 }
 
-/// The rows of a page, and whether more follow.
-fn select(
-    world: &mut World,
-    settings: &GraphSettings,
-    request: &Request,
-    now: Ticks,
-) -> (Vec<(Slot, TraceRow)>, bool) {
+/// The rows of a page.
+fn select(world: &mut World, settings: &GraphSettings, request: &Request, now: Ticks) -> Selected {
     let conditions = &request.filter.conditions;
     let meets = |row: &TraceRow| conditions.iter().all(|condition| condition.meets(row));
     let by_id = request.filter.has_id();
     let selection = Selection {
-        from: request.window.from,
-        to: request.window.to,
-        ascending: false,
         after: request.after.clone(),
-        filter: if conditions.is_empty() {
-            None
-        } else {
-            Some(&meets)
-        },
+        filter: (!conditions.is_empty()).then_some(&meets),
         shown_recipients: settings.shown_recipients.filter(|_| !by_id),
-        offset: 0,
         limit: match settings.by_id {
             ById::Empty if by_id => 0,
             _ => request.size as usize,
         },
         whole_ties: true,
+        ..Selection::plain(request.window.from, request.window.to)
     };
-    let Selected { rows, more } = world.rows.select(&selection, now);
-    (rows, more)
+    world.rows.select(&selection, now)
 }
 
 impl Request {

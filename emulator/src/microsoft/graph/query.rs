@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
-use super::super::odata::{self, Literal, Token};
+use super::super::odata::{self, Token};
 use crate::{
     Status, TraceRow,
     time::{MILLISECOND, Ticks, ticks},
@@ -194,8 +194,8 @@ fn is_any(word: &str, of: &[&str]) -> bool {
 
 fn text_of(token: &Token) -> Result<&str, String> {
     match token {
-        Token::Value(Literal::Date(text) | Literal::Guid(text) | Literal::Text(text))
-        | Token::Word(text) => Ok(text),
+        Token::Value(value) => Ok(value.text()),
+        Token::Word(text) => Ok(text),
         _ => Err(String::from("Syntax error in the $filter.")),
     }
 }

@@ -1,10 +1,8 @@
 //! Client assertions: signed with the application's certificate, or by another issuer.
 
 use aws_lc_rs::digest;
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::Value;
 use webpki::{
     EndEntityCert,
@@ -85,24 +83,15 @@ fn certified(app: &App, token: &Token<'_>) -> Result<(), Refusal> {
     let der = app
         .certificates
         .iter()
-        .filter_map(|pem| der(pem))
+        .filter_map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok())
         .find(|der| {
             named("x5t#S256", &digest::SHA256, der)
                 || named("x5t", &digest::SHA1_FOR_LEGACY_USE_ONLY, der)
         })
         .ok_or_else(refused)?;
-    let der = der.into();
     EndEntityCert::try_from(&der)
         .and_then(|certificate| {
             certificate.verify_signature(algorithm, token.signed.as_bytes(), &token.signature)
         })
         .map_err(|_| refused())
-}
-
-/// The first certificate in PEM text.
-fn der(pem: &str) -> Option<Vec<u8>> {
-    let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
-    let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
-    let base64: String = body.split_whitespace().collect();
-    STANDARD.decode(base64).ok()
 }

@@ -49,11 +49,13 @@ pub(in super::super) fn answer(
         return refused("invalid_request", "Identity not found");
     };
     let now = emulator.clock().now();
+    let claims = settings.claims_of(app);
+    let token = settings.issue(&emulator.world().key, app, &resource, claims, now);
     let until = now.timestamp() + i64::from(settings.token_seconds);
     Answer::json(
         200,
         &json!({
-            "access_token": settings.issue(&emulator.world().key, app, &resource, now),
+            "access_token": token,
             "refresh_token": "",
             "expires_in": settings.token_seconds.to_string(),
             "expires_on": until.to_string(),

@@ -105,11 +105,7 @@ fn grant(
     let (resource, claims) = match form.required("grant_type")? {
         "client_credentials" => {
             authenticate(emulator, identity, call, &form, app, now)?;
-            let mut claims = json!({ "idtyp": "app" });
-            if !app.roles.is_empty() && !identity.roles_withheld {
-                claims["roles"] = json!(app.roles);
-            }
-            (resource(form.required("scope")?)?, claims)
+            (resource(form.required("scope")?)?, identity.claims_of(app))
         }
         "password" => {
             if form.secret().is_some() || form.get("client_assertion").is_some() {
@@ -126,7 +122,7 @@ fn grant(
     if identity.without_token {
         return Ok(Answer::json(200, &json!({ "token_type": "Bearer" })));
     }
-    let token = identity.issue_with(&emulator.world().key, app, &resource, claims, now);
+    let token = identity.issue(&emulator.world().key, app, &resource, claims, now);
     Ok(Answer::json(
         200,
         &json!({
@@ -273,17 +269,17 @@ impl IdentitySettings {
             .collect()
     }
 
-    /// A token with which `app` itself may use `resource`.
-    fn issue(&self, key: &SigningKey, app: &App, resource: &str, now: DateTime<Utc>) -> String {
+    /// What a token says about what `app` itself may do.
+    fn claims_of(&self, app: &App) -> Value {
         let mut claims = json!({ "idtyp": "app" });
         if !app.roles.is_empty() && !self.roles_withheld {
             claims["roles"] = json!(app.roles);
         }
-        self.issue_with(key, app, resource, claims, now)
+        claims
     }
 
     /// A token for `resource` that says what `claims` say besides.
-    fn issue_with(
+    fn issue(
         &self,
         key: &SigningKey,
         app: &App,
