@@ -37,9 +37,7 @@ impl Call {
 
     /// An option in the query, decoded.
     pub(crate) fn option(&self, name: &str) -> Option<String> {
-        url::form_urlencoded::parse(self.query.as_bytes())
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
+        option(&self.query, name)
     }
 
     /// The bearer token of the request.
@@ -58,6 +56,13 @@ impl Call {
             .eq_ignore_ascii_case("basic")
             .then(|| (name.to_owned(), password.to_owned()))
     }
+}
+
+/// An option in a query, decoded.
+pub(crate) fn option(query: &str, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 /// An answer.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
     Changes, FaultRule, Settings,
@@ -244,36 +245,10 @@ impl Fault {
         FaultRule::from(self).chance(share)
     }
 
-    /// Its name in the record of requests.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Answer { .. } => "answer",
-            Self::Reset => "reset",
-            Self::ResetAfter => "reset_after",
-            Self::ResetMidBody { .. } => "reset_mid_body",
-            Self::Cut { .. } => "cut",
-            Self::Garble => "garble",
-            Self::CutGzip => "cut_gzip",
-            Self::DelayRequest { .. } => "delay_request",
-            Self::DelayAnswer { .. } => "delay_answer",
-            Self::Stall { .. } => "stall",
-            Self::ContentType { .. } => "content_type",
-            Self::Replace { .. } => "replace",
-            Self::Date { .. } => "date",
-            Self::Age { .. } => "age",
-            Self::Connection { .. } => "connection",
-            Self::Hang => "hang",
-            Self::Redirect { .. } => "redirect",
-            Self::ByteOrderMark => "byte_order_mark",
-            Self::Wide(_) => "wide",
-            Self::Reach(_) => "reach",
-            Self::UnreadableRow(_) => "unreadable_row",
-            Self::OutsideWindow(_) => "outside_window",
-            Self::FreshLinks(_) => "fresh_links",
-            Self::Settings { .. } => "settings",
-            Self::Filter { .. } => "filter",
-            Self::RejectEvents { .. } => "reject_events",
-        }
+    /// Its name in the record of requests: its `kind`.
+    pub(crate) fn name(&self) -> String {
+        let fault = json!(self);
+        fault["kind"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Whether it strikes besides the other faults, which come one at a time.

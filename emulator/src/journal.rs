@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::{Endpoint, Since, world};
+use crate::{Endpoint, Since, answer::option, world};
 
 /// Requests that are remembered.
 const KEPT_REQUESTS: usize = 20_000;
@@ -38,7 +38,7 @@ pub struct RecordedRequest {
     /// When there was one.
     pub answered: Option<DateTime<Utc>>,
     /// The fault that struck it.
-    pub fault: Option<&'static str>,
+    pub fault: Option<String>,
 }
 
 impl RecordedRequest {
@@ -52,10 +52,7 @@ impl RecordedRequest {
 
     /// The value of an option in the query, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
-        let (_, query) = self.url.split_once('?')?;
-        url::form_urlencoded::parse(query.as_bytes())
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
+        option(self.url.split_once('?')?.1, name)
     }
 }
 

@@ -76,58 +76,45 @@ pub struct Canned {
 }
 
 impl Canned {
-    /// Status 410, in the words of a service that is switched off.
-    pub fn gone() -> Self {
+    fn new(status: u16, content_type: &str, body: &str) -> Self {
         Self {
-            status: 410,
-            content_type: String::from("text/plain"),
-            body: String::from("This service has been retired."),
+            status,
+            content_type: content_type.to_owned(),
+            body: body.to_owned(),
             location: None,
         }
+    }
+
+    /// Status 410, in the words of a service that is switched off.
+    pub fn gone() -> Self {
+        Self::new(410, "text/plain", "This service has been retired.")
     }
 
     /// Status 404 with the page of a web server that knows no such file.
     pub fn missing_page() -> Self {
-        Self {
-            status: 404,
-            content_type: String::from("text/html"),
-            body: String::from(
-                "<html><head><title>404 - File or directory not found.</title></head></html>",
-            ),
-            location: None,
-        }
+        let page = "<html><head><title>404 - File or directory not found.</title></head></html>";
+        Self::new(404, "text/html", page)
     }
 
     /// Status 302 to a page for people.
     pub fn moved(to: &str) -> Self {
+        let page = "<html><head><title>Object moved</title></head></html>";
         Self {
-            status: 302,
-            content_type: String::from("text/html"),
-            body: String::from("<html><head><title>Object moved</title></head></html>"),
             location: Some(to.to_owned()),
+            ..Self::new(302, "text/html", page)
         }
     }
 
     /// Status 400, in the words of a command that has a successor.
     pub fn superseded() -> Self {
-        Self {
-            status: 400,
-            content_type: String::from("application/json"),
-            body: String::from(
-                r#"{"error":{"code":"","message":{"lang":"en-US","value":"|ValidationException|Get-MessageTrace has ended. Use Get-MessageTraceV2."}}}"#,
-            ),
-            location: None,
-        }
+        let error = r#"{"error":{"code":"","message":{"lang":"en-US","value":"|ValidationException|Get-MessageTrace has ended. Use Get-MessageTraceV2."}}}"#;
+        Self::new(400, "application/json", error)
     }
 
     /// Status 200 with a page for people.
     pub fn page(title: &str) -> Self {
-        Self {
-            status: 200,
-            content_type: String::from("text/html; charset=utf-8"),
-            body: format!("<html><head><title>{title}</title></head><body></body></html>"),
-            location: None,
-        }
+        let page = format!("<html><head><title>{title}</title></head><body></body></html>");
+        Self::new(200, "text/html; charset=utf-8", &page)
     }
 }
 

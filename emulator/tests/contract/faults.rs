@@ -50,7 +50,7 @@ async fn answers_are_broken_as_told() {
     assert!(before.elapsed() >= Duration::from_secs(120));
     assert_eq!(report(&emulator, URL, "*/*").await.status, 200);
     let recorded = emulator.requests(Endpoint::Report);
-    assert_eq!(recorded[1].fault, Some("reset"));
+    assert_eq!(recorded[1].fault.as_deref(), Some("reset"));
     assert_eq!(recorded[0].query("$format").as_deref(), Some("json"));
 }
 
