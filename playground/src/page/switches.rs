@@ -37,21 +37,30 @@ pub(crate) struct About {
     pub(crate) group: &'static str,
     pub(crate) title: &'static str,
     pub(crate) text: &'static str,
-    /// Parts of the page, each with its name.
-    pub(crate) see: &'static [(&'static str, &'static str)],
+    /// See of the page, each with its name.
+    pub(crate) see: See,
 }
 
-/// What [`About`] says, in its order.
-type Told = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-);
+type See = &'static [(&'static str, &'static str)];
 
-const LAMP_AND_LOG: &[(&str, &str)] = &[("lamp", "lamp"), ("log", "log")];
-const LOG_AND_TIMELINE: &[(&str, &str)] = &[("log", "log"), ("timeline", "timeline")];
+fn about(
+    name: &'static str,
+    group: &'static str,
+    title: &'static str,
+    text: &'static str,
+    see: See,
+) -> About {
+    About {
+        name,
+        group,
+        title,
+        text,
+        see,
+    }
+}
+
+const LAMP_AND_LOG: See = &[("lamp", "lamp"), ("log", "log")];
+const LOG_AND_TIMELINE: See = &[("log", "log"), ("timeline", "timeline")];
 
 impl Switch {
     /// All of them, as the page groups them.
@@ -84,148 +93,28 @@ impl Switch {
             .find(|switch| switch.about().name == name)
     }
 
+    #[rustfmt::skip]
     pub(crate) fn about(self) -> About {
-        let (name, group, title, text, see): Told = match self {
-            Self::WrongSecret => (
-                "wrong-secret",
-                "Sign-in",
-                "Wrong secret",
-                "Microsoft refuses the secret or password.",
-                LAMP_AND_LOG,
-            ),
-            Self::ExpiredSecret => (
-                "expired-secret",
-                "Sign-in",
-                "Expired secret",
-                "The time of the client secret is over.",
-                LAMP_AND_LOG,
-            ),
-            Self::PermissionMissing => (
-                "permission",
-                "Sign-in",
-                "Permission missing",
-                "It signs in, and may not read the message trace.",
-                LAMP_AND_LOG,
-            ),
-            Self::NoServicePrincipal => (
-                "principal",
-                "Sign-in",
-                "Service principal missing",
-                "The tenant lacks Microsoft’s own app.",
-                LAMP_AND_LOG,
-            ),
-            Self::SourceOutage => (
-                "source-outage",
-                "Microsoft",
-                "Outage",
-                "Every question is answered with 503.",
-                LOG_AND_TIMELINE,
-            ),
-            Self::OtherConsumer => (
-                "other-consumer",
-                "Microsoft",
-                "Another tool takes requests",
-                "It uses all of the tenant’s quota that it can get: 429.",
-                &[("requests", "requests"), ("log", "log")],
-            ),
-            Self::PoisonedLinks => (
-                "poisoned",
-                "Microsoft",
-                "Poisoned links",
-                "Small pages, and one link in three to the next is refused.",
-                &[("requests", "requests"), ("log", "log")],
-            ),
-            Self::SlowAnswers => (
-                "slow",
-                "Microsoft",
-                "Slow answers",
-                "A page takes 8 s.",
-                &[("freshness", "freshness"), ("timeline", "timeline")],
-            ),
-            Self::LoginPage => (
-                "login-page",
-                "Network",
-                "Login page of a proxy",
-                "HTML with status 200 comes instead of rows.",
-                LAMP_AND_LOG,
-            ),
-            Self::BrokenConnections => (
-                "broken",
-                "Network",
-                "Broken connections",
-                "One exchange in three ends with a reset.",
-                LAMP_AND_LOG,
-            ),
-            Self::IntakeOutage => (
-                "intake-outage",
-                "Intake",
-                "Outage",
-                "It answers 503; rows wait.",
-                LOG_AND_TIMELINE,
-            ),
-            Self::UnknownKey => (
-                "unknown-key",
-                "Intake",
-                "Unknown key",
-                "It answers 422 to every batch.",
-                LAMP_AND_LOG,
-            ),
-            Self::ClockAhead => (
-                "clock-ahead",
-                "Time",
-                "Clock is wrong",
-                "This machine is 5 min behind Microsoft’s clock.",
-                &[("timeline", "timeline"), ("log", "log")],
-            ),
-            Self::LyingClock => (
-                "lying-clock",
-                "Time",
-                "Lying clocks",
-                "One answer in three is dated 2 h ahead.",
-                &[("timeline", "timeline"), ("log", "log")],
-            ),
-            Self::LateRows => (
-                "late-rows",
-                "Mail",
-                "Rows surface late",
-                "One more row a second, shown 20 s to 2 min late.",
-                &[("lateness", "lateness"), ("rows", "rows")],
-            ),
-            Self::ChangingStatuses => (
-                "changing",
-                "Mail",
-                "Statuses change",
-                "One more row a second, with another status later.",
-                &[("rows", "rows")],
-            ),
-            Self::PhishingWave => (
-                "wave",
-                "Mail",
-                "Phishing wave",
-                "One message to 1 500 recipients, each minute.",
-                &[("rows", "rows"), ("rate", "rate")],
-            ),
-            Self::DiskFull => (
-                "disk-full",
-                "State",
-                "Disk full",
-                "Nothing can be written to the disk of the state: it is a small one of its own.",
-                LAMP_AND_LOG,
-            ),
-            Self::MemoryLost => (
-                "memory-lost",
-                "State",
-                "Known rows deleted",
-                "Before each start: rows come twice, and the verdict says so.",
-                &[("ledger", "ledger")],
-            ),
-        };
-        About {
-            name,
-            group,
-            title,
-            text,
-            see,
+        match self {
+            Self::WrongSecret => about("wrong-secret", "Sign-in", "Wrong secret", "Microsoft refuses the secret or password.", LAMP_AND_LOG),
+            Self::ExpiredSecret => about("expired-secret", "Sign-in", "Expired secret", "The time of the client secret is over.", LAMP_AND_LOG),
+            Self::PermissionMissing => about("permission", "Sign-in", "Permission missing", "It signs in, and may not read the message trace.", LAMP_AND_LOG),
+            Self::NoServicePrincipal => about("principal", "Sign-in", "Service principal missing", "The tenant lacks Microsoft’s own app.", LAMP_AND_LOG),
+            Self::SourceOutage => about("source-outage", "Microsoft", "Outage", "Every question is answered with 503.", LOG_AND_TIMELINE),
+            Self::OtherConsumer => about("other-consumer", "Microsoft", "Another tool takes requests", "It uses all of the tenant’s quota that it can get: 429.", &[("requests", "requests"), ("log", "log")]),
+            Self::PoisonedLinks => about("poisoned", "Microsoft", "Poisoned links", "Small pages, and one link in three to the next is refused.", &[("requests", "requests"), ("log", "log")]),
+            Self::SlowAnswers => about("slow", "Microsoft", "Slow answers", "A page takes 8 s.", &[("freshness", "freshness"), ("timeline", "timeline")]),
+            Self::LoginPage => about("login-page", "Network", "Login page of a proxy", "HTML with status 200 comes instead of rows.", LAMP_AND_LOG),
+            Self::BrokenConnections => about("broken", "Network", "Broken connections", "One exchange in three ends with a reset.", LAMP_AND_LOG),
+            Self::IntakeOutage => about("intake-outage", "Intake", "Outage", "It answers 503; rows wait.", LOG_AND_TIMELINE),
+            Self::UnknownKey => about("unknown-key", "Intake", "Unknown key", "It answers 422 to every batch.", LAMP_AND_LOG),
+            Self::ClockAhead => about("clock-ahead", "Time", "Clock is wrong", "This machine is 5 min behind Microsoft’s clock.", &[("timeline", "timeline"), ("log", "log")]),
+            Self::LyingClock => about("lying-clock", "Time", "Lying clocks", "One answer in three is dated 2 h ahead.", &[("timeline", "timeline"), ("log", "log")]),
+            Self::LateRows => about("late-rows", "Mail", "Rows surface late", "One more row a second, shown 20 s to 2 min late.", &[("lateness", "lateness"), ("rows", "rows")]),
+            Self::ChangingStatuses => about("changing", "Mail", "Statuses change", "One more row a second, with another status later.", &[("rows", "rows")]),
+            Self::PhishingWave => about("wave", "Mail", "Phishing wave", "One message to 1 500 recipients, each minute.", &[("rows", "rows"), ("rate", "rate")]),
+            Self::DiskFull => about("disk-full", "State", "Disk full", "Nothing can be written to the disk of the state: it is a small one of its own.", LAMP_AND_LOG),
+            Self::MemoryLost => about("memory-lost", "State", "Known rows deleted", "Before each start: rows come twice, and the verdict says so.", &[("ledger", "ledger")]),
         }
     }
 
