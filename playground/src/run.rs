@@ -5,6 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Action, Backlog, Damage, Ending, ModuleLife, Scenario, Scope, Traffic};
+use indicatif::HumanCount;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     screen::Screen,
     signals::Signals,
     site::form,
-    status::{Meter, thousands},
+    status::Meter,
     world::World,
 };
 
@@ -76,8 +77,8 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
         screen.line(format_args!(
             "The time was too short: {} of {} rows were delivered in it. Give more with --duration, \
              or leave it out.",
-            thousands(verdict.delivered),
-            thousands(rows)
+            HumanCount(verdict.delivered),
+            HumanCount(rows)
         ));
     }
     if let Some(complaint) = &lived.complaint {
@@ -159,7 +160,7 @@ fn introduction(arguments: &Arguments, world: &World, binary: &Path) -> String {
     let mail = match scenario.traffic.backlog.rows {
         Some(rows) => format!(
             "has {} rows of mail from the last {hours} h",
-            thousands(rows)
+            HumanCount(rows)
         ),
         None => format!(
             "has mail from the last {hours} h and gets {} rows/s more",

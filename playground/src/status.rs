@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, fmt, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use indicatif::HumanCount;
 use tokio::time::Instant;
 
 use crate::page::view::words::span;
@@ -28,7 +29,7 @@ impl fmt::Display for Status {
         write!(
             f,
             "{} rows delivered | {:.1} rows/s | ",
-            thousands(self.delivered),
+            HumanCount(self.delivered),
             self.rate
         )?;
         match self.lag {
@@ -46,14 +47,6 @@ impl fmt::Display for Status {
                 )
             }
         }
-    }
-}
-
-/// `1234567` as `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
-    match number / 1000 {
-        0 => number.to_string(),
-        more => format!("{},{:03}", thousands(more), number % 1000),
     }
 }
 
@@ -112,12 +105,6 @@ mod tests {
             "1,234,567 rows delivered | 5.0 rows/s | 1 min 12 s behind now | \
              last window 09:59:58 to 10:00:08 UTC"
         );
-    }
-
-    #[test]
-    fn numbers_are_for_people() {
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(1_000_005), "1,000,005");
     }
 
     #[tokio::test(start_paused = true)]

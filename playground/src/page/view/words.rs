@@ -1,14 +1,12 @@
 //! Times, lengths and numbers as the page says them.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use indicatif::HumanCount;
 use maud::{Markup, PreEscaped, html};
 
 /// `48 231`, with narrow spaces.
 pub(crate) fn number(count: u64) -> String {
-    match count / 1000 {
-        0 => count.to_string(),
-        more => format!("{}\u{202f}{:03}", number(more), count % 1000),
-    }
+    HumanCount(count).to_string().replace(',', "\u{202f}")
 }
 
 /// A length of time, as short as it may be.
