@@ -142,33 +142,35 @@ impl Module {
         }
     }
 
+    async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let ended = self.process.wait().await;
+        ended.context("cannot wait for the module")
+    }
+
+    fn start_kill(&mut self) -> anyhow::Result<()> {
+        let killed = self.process.start_kill();
+        killed.context("cannot kill the module")
+    }
+
     /// Waits for its end, and kills it where that does not come by itself. Nothing is read from it any
     /// more.
     pub(crate) async fn end(mut self, at_once: bool) -> anyhow::Result<ExitStatus> {
         // One that closed its log is about to end by itself.
         let patience = if at_once { Duration::ZERO } else { PATIENCE };
-        if let Ok(status) = timeout(patience, self.process.wait()).await {
-            return status.context("cannot wait for the module");
+        if let Ok(status) = timeout(patience, self.wait()).await {
+            return status;
         }
-        self.process
-            .start_kill()
-            .context("cannot kill the module")?;
-        self.process
-            .wait()
-            .await
-            .context("cannot wait for the module")
+        self.start_kill()?;
+        self.wait().await
     }
 
     /// Kills the module, and hands what is left of its log to `show`.
     pub(crate) async fn kill(mut self, show: impl Fn(&str)) -> anyhow::Result<()> {
-        self.process
-            .start_kill()
-            .context("cannot kill the module")?;
+        self.start_kill()?;
         while let Some(line) = self.log_line().await? {
             show(&line);
         }
-        let ended = self.process.wait().await;
-        ended.map(|_| ()).context("cannot wait for the module")
+        self.wait().await.map(drop)
     }
 
     /// Asks the module to stop, as the platform does, and hands the rest of its log to `show`.
@@ -182,10 +184,7 @@ impl Module {
             while let Some(line) = self.log_line().await? {
                 show(&line);
             }
-            self.process
-                .wait()
-                .await
-                .context("cannot wait for the module")
+            self.wait().await
         };
         match timeout(PATIENCE, rest).await {
             Ok(status) => status,

@@ -1,6 +1,6 @@
 //! What the page asks the module's own commands: `config`, `check` and `status`, each as JSON.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -43,23 +43,18 @@ pub(crate) struct Finding {
 /// The module with a configuration and data.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    pub(crate) binary: std::path::PathBuf,
+    pub(crate) binary: PathBuf,
     pub(crate) trigger: &'static str,
-    pub(crate) configuration: std::path::PathBuf,
-    pub(crate) data: std::path::PathBuf,
+    pub(crate) configuration: PathBuf,
+    pub(crate) data: PathBuf,
 }
 
 impl Asked {
     fn command(&self, arguments: &[&str]) -> Command {
-        let directories = [
-            (Path::new("--config-dir"), self.configuration.as_path()),
-            (Path::new("--data-dir"), self.data.as_path()),
-        ];
         let mut process = Command::new(&self.binary);
         process.args(arguments);
-        for (option, directory) in directories {
-            process.arg(option).arg(directory);
-        }
+        process.arg("--config-dir").arg(&self.configuration);
+        process.arg("--data-dir").arg(&self.data);
         process.env_clear().stdin(Stdio::null()).kill_on_drop(true);
         process
     }

@@ -92,9 +92,7 @@ impl Engine<'_> {
     }
 
     fn tell_check(&self) {
-        for (id, html) in view::check(&self.state) {
-            self.hub.publish(id, html.into_string());
-        }
+        self.tell(view::check(&self.state));
     }
 }
 

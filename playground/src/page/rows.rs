@@ -62,7 +62,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// Takes one in, and returns it as it is shown.
-    pub(crate) fn add(&mut self, number: u64, event: AcceptedEvent) -> &Row {
+    pub(crate) fn add(&mut self, number: u64, event: AcceptedEvent) -> &mut Row {
         let mut row = read(number, event);
         let key = (row.trace_id.clone(), row.recipient.clone());
         let present = (row.status.clone(), row.at);
@@ -81,17 +81,12 @@ impl Rows {
         self.rows.push_back(row);
         let newest = self.rows.len() - 1;
         #[allow(clippy::indexing_slicing, reason = "it was pushed just before")]
-        &self.rows[newest]
+        &mut self.rows[newest]
     }
 
     /// The row with this number, while it is kept.
     pub(crate) fn find(&self, number: u64) -> Option<&Row> {
         self.rows.iter().find(|row| row.number == number)
-    }
-
-    /// The newest, to be changed.
-    pub(crate) fn newest(&mut self) -> Option<&mut Row> {
-        self.rows.back_mut()
     }
 }
 

@@ -111,8 +111,14 @@ pub(crate) fn router(gate: Gate, events: Events) -> Router {
         .route("/{token}/events", get(listen))
         .route("/{token}/do", post(order))
         .route("/{token}/row/{number}", get(row))
-        .route("/{token}/verdict.json", get(verdict))
-        .route("/{token}/scenario.json", get(scenario))
+        .route(
+            "/{token}/verdict.json",
+            get(|events: Shared<Events>| download(events, Download::Verdict)),
+        )
+        .route(
+            "/{token}/scenario.json",
+            get(|events: Shared<Events>| download(events, Download::Scenario)),
+        )
         .route("/{token}/page.css", get(style))
         .route("/{token}/page.js", get(script))
         .route("/{token}/logo.svg", get(logo))
@@ -176,34 +182,17 @@ async fn row(Shared(events): Shared<Events>, Path((_, number)): Path<(String, u6
     }
 }
 
-async fn verdict(Shared(events): Shared<Events>) -> Response {
-    download(
-        &events,
-        Download::Verdict,
-        "attachment; filename=\"verdict.json\"",
-    )
-    .await
-}
-
-async fn scenario(Shared(events): Shared<Events>) -> Response {
-    download(
-        &events,
-        Download::Scenario,
-        "attachment; filename=\"scenario.json\"",
-    )
-    .await
-}
-
-async fn download(events: &Events, what: Download, name: &'static str) -> Response {
-    match ask(events, |answer| Event::Download(what, answer)).await {
-        Some(text) => {
-            let mut response = file("application/json", text);
-            let name = HeaderValue::from_static(name);
-            response
-                .headers_mut()
-                .insert(header::CONTENT_DISPOSITION, name);
-            response
-        }
+async fn download(Shared(events): Shared<Events>, what: Download) -> Response {
+    let name = match what {
+        Download::Verdict => "attachment; filename=\"verdict.json\"",
+        Download::Scenario => "attachment; filename=\"scenario.json\"",
+    };
+    match ask(&events, |answer| Event::Download(what, answer)).await {
+        Some(text) => (
+            [(header::CONTENT_DISPOSITION, name)],
+            file("application/json", text),
+        )
+            .into_response(),
         None => gone(),
     }
 }

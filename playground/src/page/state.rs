@@ -55,7 +55,7 @@ impl Life {
 }
 
 /// The form.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Form {
     pub(crate) kind: Kind,
     /// What was chosen; none at the first visit.
@@ -281,16 +281,7 @@ impl State {
         let settings = world.emulator.settings();
         Self {
             now: world.now(),
-            form: Form {
-                kind: Kind::default(),
-                manifest: None,
-                draft: Map::new(),
-                touched: BTreeSet::new(),
-                asked: false,
-                problems: Vec::new(),
-                applied: None,
-                version: 0,
-            },
+            form: Form::default(),
             check: Checks::default(),
             life: Life::None,
             since: None,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use emulator::LogEntry;
+use maud::Markup;
 use tokio::time::Instant;
 
 use super::{
@@ -33,13 +34,10 @@ impl Engine<'_> {
         let first = new.number + 1 - new.items.len() as u64;
         let mut html = String::new();
         for (number, event) in (first..).zip(new.items) {
-            self.state.rows.add(number, event);
-            let marked = &self.marked;
-            if let Some(row) = self.state.rows.newest() {
-                row.letter = marked.get(&row.trace_id).copied();
-                // The newest stands first.
-                html.insert_str(0, &view::row::line(row, true).into_string());
-            }
+            let row = self.state.rows.add(number, event);
+            row.letter = self.marked.get(&row.trace_id).copied();
+            // The newest stands first.
+            html.insert_str(0, &view::row::line(row, true).into_string());
         }
         self.state.rows.number = new.number;
         self.hub.prepend("row-list", &html);
@@ -81,7 +79,7 @@ impl Engine<'_> {
                 _ = events.send(Event::Probed(Box::new(probe))).await;
             });
         }
-        self.tell_quarter();
+        self.tell(view::quarter(&self.state));
     }
 
     /// Once a second: timeline, charts, ledger.
@@ -110,7 +108,7 @@ impl Engine<'_> {
         if !self.judging && self.state.lives > 0 && Instant::now() >= self.judge_from {
             self.ask_ledger();
         }
-        self.tell_second();
+        self.tell(view::second(&self.state));
     }
 
     /// Asks the ledger aside, and not so often that it would hold up the emulator.
@@ -192,28 +190,21 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn tell_quarter(&self) {
-        for (id, html) in view::quarter(&self.state) {
-            self.hub.publish(id, html.into_string());
-        }
-    }
-
-    pub(super) fn tell_second(&self) {
-        for (id, html) in view::second(&self.state) {
+    /// Parts of the page, of which only what has changed is told.
+    pub(super) fn tell(&self, parts: Vec<(&'static str, Markup)>) {
+        for (id, html) in parts {
             self.hub.publish(id, html.into_string());
         }
     }
 
     pub(super) fn tell_form(&self) {
-        for (id, html) in view::form(&self.state) {
-            self.hub.publish(id, html.into_string());
-        }
+        self.tell(view::form(&self.state));
     }
 
     /// Everything but the lists.
     pub(super) fn tell_all(&self) {
-        self.tell_quarter();
-        self.tell_second();
+        self.tell(view::quarter(&self.state));
+        self.tell(view::second(&self.state));
         self.tell_form();
     }
 
