@@ -90,9 +90,7 @@ impl World {
             Action::ModuleClock(ahead) => self.module_ahead = ahead,
         }
     }
-}
 
-impl World {
     /// Receives one message to so many recipients at this time. The same run has the same message.
     fn receive(&mut self, at: Ticks, recipients: u32) {
         let message = Uuid::from_u64_pair(self.seed ^ at.unsigned_abs(), self.rows.by_hand());

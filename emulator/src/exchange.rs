@@ -86,15 +86,16 @@ async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response 
         Side::Sekoia => sekoia::endpoint(&call),
     };
     let (number, struck) = record(&emulator, endpoint, &call, connection);
-    if let Some(answer) = struck.main.as_ref().and_then(|fault| instead(fault, &call)) {
-        let status = answer.status.as_u16();
-        let at = emulator.clock().now();
+    let note = |answer: &Answer| {
+        let (status, at) = (answer.status.as_u16(), emulator.clock().now());
         emulator.world().journal.answered(number, status, at);
+    };
+    if let Some(answer) = struck.main.as_ref().and_then(|fault| instead(fault, &call)) {
+        note(&answer);
         return sent(answer, &struck, &emulator);
     }
     match &struck.main {
-        Some(Fault::Reset) => return dropped(peer).await,
-        Some(Fault::Filter { status: 0, .. }) => return dropped(peer).await,
+        Some(Fault::Reset | Fault::Filter { status: 0, .. }) => return dropped(peer).await,
         Some(Fault::DelayRequest { ms }) => pause(Duration::from_millis(*ms)).await,
         Some(Fault::Hang) => std::future::pending::<()>().await,
         _ => {}
@@ -110,9 +111,7 @@ async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response 
     if side == Side::Microsoft {
         compress(&emulator, &call, &mut answer, struck.main.as_ref());
     }
-    let at = emulator.clock().now();
-    let status = answer.status.as_u16();
-    emulator.world().journal.answered(number, status, at);
+    note(&answer);
     match &struck.main {
         Some(Fault::ResetAfter) => dropped(peer).await,
         fault => {

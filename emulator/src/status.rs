@@ -33,8 +33,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every status.
-    pub const ALL: [Self; 10] = [
+    const ALL: [Self; 10] = [
         Self::None,
         Self::GettingStatus,
         Self::Pending,
@@ -46,22 +45,6 @@ impl Status {
         Self::Recalled,
         Self::Resolved,
     ];
-
-    /// The spelling of the Reporting Web Service.
-    pub fn pascal(self) -> &'static str {
-        match self {
-            Self::None => "None",
-            Self::GettingStatus => "GettingStatus",
-            Self::Pending => "Pending",
-            Self::Failed => "Failed",
-            Self::Delivered => "Delivered",
-            Self::Expanded => "Expanded",
-            Self::Quarantined => "Quarantined",
-            Self::FilteredAsSpam => "FilteredAsSpam",
-            Self::Recalled => "Recalled",
-            Self::Resolved => "Resolved",
-        }
-    }
 
     /// The spelling of Microsoft Graph.
     pub fn camel(self) -> &'static str {
@@ -83,7 +66,7 @@ impl Status {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
-            .find(|status| status.pascal().eq_ignore_ascii_case(name))
+            .find(|status| status.camel().eq_ignore_ascii_case(name))
     }
 
     /// Whether Graph shows it only to those who ask for members of an enumeration that they may not
@@ -98,8 +81,9 @@ impl Status {
     }
 }
 
+/// The spelling of the Reporting Web Service.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.pascal())
+        fmt::Debug::fmt(self, f)
     }
 }

@@ -101,7 +101,7 @@ fn report_fields(
         ("SenderAddress", Expected::Text(row.sender.clone())),
         ("RecipientAddress", Expected::Text(row.recipient.clone())),
         ("Subject", Expected::Optional(row.subject.clone())),
-        ("Status", Expected::Text(status.pascal().to_owned())),
+        ("Status", Expected::Text(status.to_string())),
         ("ToIP", Expected::Optional(row.to_ip.clone())),
         ("FromIP", Expected::Optional(row.from_ip.clone())),
         ("Size", Expected::Number(row.size)),

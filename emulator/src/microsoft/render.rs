@@ -7,8 +7,7 @@ use super::trouble::{Shown, Text};
 use crate::{TraceRow, settings::Dialect};
 
 /// Base of the ids and metadata in answers.
-pub(crate) const SERVICE: &str =
-    "https://reports.office365.com/ecp/ReportingWebService/Reporting.svc";
+const SERVICE: &str = "https://reports.office365.com/ecp/ReportingWebService/Reporting.svc";
 
 /// A page before it is text.
 pub(super) struct Page<'a> {
@@ -110,7 +109,7 @@ impl Page<'_> {
             for (name, value) in [
                 ("MessageTraceId", row.trace_id.to_string()),
                 ("RecipientAddress", row.recipient.clone()),
-                ("Status", row.status.pascal().to_owned()),
+                ("Status", row.status.to_string()),
                 ("Received", fraction(row.received, false)),
             ] {
                 let value = value.replace('&', "&amp;").replace('<', "&lt;");
@@ -184,7 +183,7 @@ fn fields(text: &mut String, row: &TraceRow, received: &str, window: &Window, in
         json(&row.sender),
         json(&row.recipient),
         json(&row.subject),
-        row.status.pascal(),
+        row.status,
         json(&row.to_ip),
         json(&row.from_ip),
         row.size,

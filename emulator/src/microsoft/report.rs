@@ -15,7 +15,7 @@ use super::{
     REPORTING, accounts,
     identity::{self, Denied},
     odata::Comparison,
-    render::{Page, SERVICE},
+    render::Page,
     trouble::{self, Following, PADDING, Refused, TURN},
 };
 use crate::{
@@ -76,32 +76,16 @@ fn respond(emulator: &Emulator, settings: &ReportSettings, call: &Call) -> Answe
         .strip_prefix(REPORTING)
         .map(|rest| rest.trim_matches('/'))
     {
-        Some("messagetrace") => match message_trace(emulator, settings, call) {
-            Ok(answer) => answer,
-            Err(refusal) => refusal.answer(dialect(settings, call)),
-        },
-        Some(DETAILS) => match message_trace_detail(emulator, settings, call) {
-            Ok(answer) => answer,
-            Err(refusal) => refusal.answer(dialect(settings, call)),
-        },
-        Some("") => Answer::new(200, "application/atomsvc+xml", service_document()),
-        _ => Answer::new(
-            404,
-            "text/html",
-            "<h1>404 - File or directory not found.</h1>",
-        ),
-    };
+        Some("messagetrace") => message_trace(emulator, settings, call),
+        Some(DETAILS) => message_trace_detail(emulator, settings, call),
+        _ => {
+            let page = "<h1>404 - File or directory not found.</h1>";
+            Ok(Answer::new(404, "text/html", page))
+        }
+    }
+    .unwrap_or_else(|refusal| refusal.answer(dialect(settings, call)));
     answer.latency += Duration::from_millis(settings.latency_ms);
     answer
-}
-
-fn service_document() -> String {
-    format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><service xml:base=\"{SERVICE}/\" \
-         xmlns=\"http://www.w3.org/2007/app\" xmlns:atom=\"http://www.w3.org/2005/Atom\">\
-         <workspace><atom:title>Default</atom:title><collection href=\"MessageTrace\">\
-         <atom:title>MessageTrace</atom:title></collection></workspace></service>"
-    )
 }
 
 /// Whether the one who is signed in has the permission; without a sign-in, the refusal.
@@ -152,6 +136,15 @@ impl Refusal {
             code: "",
             language: "en-US",
             message: message.into(),
+        }
+    }
+
+    fn failed(code: &'static str, message: &str) -> Self {
+        Self {
+            status: 500,
+            code,
+            language: "",
+            message: message.to_owned(),
         }
     }
 
@@ -228,12 +221,8 @@ fn message_trace(
     }
     let token = number(call, "$skiptoken")?;
     if token.is_some_and(|token| token >= settings.skip_token_cap) {
-        return Err(Refusal {
-            status: 500,
-            code: "UnknownError",
-            language: "",
-            message: String::from("An error has occurred on the server."),
-        });
+        let message = "An error has occurred on the server.";
+        return Err(Refusal::failed("UnknownError", message));
     }
     let offset = match (token, settings.skip_token) {
         (None, _) => 0,
@@ -243,12 +232,7 @@ fn message_trace(
     let turn = call.option(TURN).and_then(|turn| turn.parse().ok());
     let following = trouble::following(&settings.trouble, token.is_some(), turn);
     if following == Following::Error {
-        return Err(Refusal {
-            status: 500,
-            code: "UnknownError",
-            language: "",
-            message: String::from("The page cannot be read."),
-        });
+        return Err(Refusal::failed("UnknownError", "The page cannot be read."));
     }
     let size = match following {
         Following::Empty(_) => 0,
@@ -315,12 +299,7 @@ fn refused(
     let rows = &mut emulator.world().rows;
     let refused = match trouble::wide(trouble, rows, from, to, now)? {
         Refused::Answer(answer) => Ok(*answer),
-        Refused::Timeout(code) => Err(Refusal {
-            status: 500,
-            code,
-            language: "",
-            message: String::from("The query took too long."),
-        }),
+        Refused::Timeout(code) => Err(Refusal::failed(code, "The query took too long.")),
     };
     Some(refused)
 }

@@ -18,7 +18,7 @@ pub(crate) struct Plan {
 }
 
 /// A stretch of time with the same rate and length of buckets.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Segment {
     start: Ticks,
     /// The first tick after it.
@@ -47,13 +47,12 @@ impl Plan {
         let start = ticks(start).div_euclid(MILLISECOND) * MILLISECOND;
         let swing = if traffic.daily_shape { SWING } else { 0.0 };
         let mut segments = Vec::new();
-        let mut first = 0;
         let length = span(traffic.backlog.span).max(0) / MILLISECOND * MILLISECOND;
-        let shape = Segment {
+        let mut shape = Segment {
             start: start - length,
             end: start,
             bucket: SECOND,
-            first,
+            first: 0,
             rate: traffic.rate / SECOND as f64,
             swing,
             rows: traffic.backlog.rows,
@@ -64,22 +63,17 @@ impl Plan {
                 None => shape.rate,
             };
             let backlog = shape.with_rate(rate);
-            first += backlog.buckets();
+            shape.first = backlog.buckets();
             segments.push(backlog);
         }
         if traffic.rate > 0.0 {
-            segments.push(
-                Segment {
-                    start,
-                    end: Ticks::MAX,
-                    bucket: SECOND,
-                    first,
-                    rate: 0.0,
-                    swing,
-                    rows: None,
-                }
-                .with_rate(traffic.rate / SECOND as f64),
-            );
+            let live = Segment {
+                start,
+                end: Ticks::MAX,
+                rows: None,
+                ..shape
+            };
+            segments.push(live.with_rate(shape.rate));
         }
         segments.retain(|segment| segment.rate > 0.0);
         Self { segments }

@@ -161,15 +161,10 @@ fn respond(
                 "{}/$metadata#Collection(microsoft.graph.exchangeMessageTraceDetail)",
                 list::root(call)
             );
-            Ok(json_answer(
-                &json!({ "@odata.context": context, "value": events }),
-            ))
+            let body = json!({ "@odata.context": context, "value": events });
+            Ok(Answer::new(200, list::MEDIA_TYPE, body.to_string()))
         }
     }
-}
-
-fn json_answer(body: &Value) -> Answer {
-    Answer::new(200, list::MEDIA_TYPE, body.to_string())
 }
 
 fn token_refused(denied: Denied) -> Refusal {
