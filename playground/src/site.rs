@@ -192,7 +192,7 @@ pub(crate) fn form(
         .context("the emulator has no intake key")?;
     // One hour more than the mail reaches back, since the module starts a moment later.
     let start_time = (scenario.traffic.backlog.span.num_seconds() + 3599) / 3600 + 1;
-    let mut form = json!({
+    let collection = json!({
         "intake_key": key.expose(),
         "intake_server": running.intake_url(),
         "frequency": FREQUENCY,
@@ -208,15 +208,14 @@ pub(crate) fn form(
         // And the service that takes its place once it has ended.
         _ => json!({"reporting_url": running.reporting_url(), "graph_url": running.graph_url()}),
     };
-    for part in [own, service, Value::Object(scenario.trigger.clone())] {
-        if let (Value::Object(form), Value::Object(part)) = (&mut form, part) {
+    let chosen = Value::Object(scenario.trigger.clone());
+    let mut form = Map::new();
+    for part in [collection, own, service, chosen] {
+        if let Value::Object(part) = part {
             form.extend(part);
         }
     }
-    match form {
-        Value::Object(form) => Ok(form),
-        _ => Ok(Map::new()),
-    }
+    Ok(form)
 }
 
 /// A service account of the emulated organization, and the app through which it signs in to Graph.

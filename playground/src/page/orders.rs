@@ -113,21 +113,26 @@ impl Engine<'_> {
             return Ok(());
         }
         self.end_scenario();
-        let kind = self.state.form.kind;
-        let (played, tour) = (self.state.played.take(), Tour::new(self.state.now));
-        let tour = std::mem::replace(&mut self.state.tour, tour);
         // What another trigger has delivered says nothing of this one.
         self.forget()?;
         let board = std::mem::take(&mut self.state.board);
-        let lives = self.state.lives;
-        self.state = State::blank(&self.world, tour);
+        let played = self.state.played.take();
+        self.begin_anew(trigger);
         (self.state.board, self.state.played) = (board, played);
-        self.state.lives = lives;
-        self.state.form.kind = kind;
-        self.state.form.manifest = Manifest::of(trigger, kind);
         self.apply_switches(None);
         self.tell_lists();
         self.changed(false)
+    }
+
+    /// Nothing is known any more but the tour, how triggers are offered, and how many lives began.
+    pub(super) fn begin_anew(&mut self, trigger: Trigger) {
+        let (kind, lives) = (self.state.form.kind, self.state.lives);
+        let tour = Tour::new(self.state.now);
+        let tour = std::mem::replace(&mut self.state.tour, tour);
+        self.state = State::blank(&self.world, tour);
+        self.state.lives = lives;
+        self.state.form.kind = kind;
+        self.state.form.manifest = Manifest::of(trigger, kind);
     }
 
     /// What works in the emulated organization.

@@ -10,10 +10,9 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Download, Due, Event,
     engine::{Engine, Taken, Then},
-    manifest::{Input, Manifest},
+    manifest::Input,
     process::Sign,
-    state::{Played, State},
-    tour::Tour,
+    state::Played,
 };
 use crate::{arguments::Trigger, status::Meter, world::World};
 
@@ -50,21 +49,14 @@ impl Engine<'_> {
             .with_context(|| format!("there is no scenario {name:?}"))?;
         let scenario: Scenario = text.parse().context("it is no scenario")?;
         let trigger = self.state.form.trigger().unwrap_or(Trigger::Graph);
-        let world = World::begin(scenario, self.world.apart).await?;
-        let kind = self.state.form.kind;
-        let lives = self.state.lives;
-        let tour = std::mem::replace(&mut self.state.tour, Tour::new(self.state.now));
-        self.world = world;
+        self.world = World::begin(scenario, self.world.apart).await?;
         self.world_number += 1;
         self.base = json!(self.world.emulator.settings());
         self.taken = Taken::default();
         (self.done, self.lived) = (Vec::new(), Vec::new());
         self.marked.clear();
         self.surge = 0;
-        self.state = State::blank(&self.world, tour);
-        self.state.lives = lives;
-        self.state.form.kind = kind;
-        self.state.form.manifest = Manifest::of(trigger, kind);
+        self.begin_anew(trigger);
         self.meter = Meter::start(0);
         let scenario = &self.world.scenario;
         let length = scenario

@@ -352,22 +352,19 @@ impl State {
 
     /// Requests of the last five minutes, by lane.
     pub(crate) fn requests(&self) -> [f64; LANES.len()] {
-        let Some(last) = self.samples.back() else {
-            return [0.0; LANES.len()];
-        };
-        let since = last.at - TimeDelta::minutes(5);
         let mut sums = [0.0; LANES.len()];
-        let mut before: Option<&Sample> = None;
-        for sample in &self.samples {
-            if let Some(before) = before
-                && sample.at > since
-            {
-                for ((sum, new), old) in sums.iter_mut().zip(sample.lanes).zip(before.lanes) {
-                    // The counters of a new process begin at 0.
-                    *sum += if new >= old { new - old } else { new };
-                }
+        let since = self
+            .samples
+            .back()
+            .map(|last| last.at - TimeDelta::minutes(5));
+        for (before, sample) in self.samples.iter().zip(self.samples.iter().skip(1)) {
+            if Some(sample.at) <= since {
+                continue;
             }
-            before = Some(sample);
+            for ((sum, new), old) in sums.iter_mut().zip(sample.lanes).zip(before.lanes) {
+                // The counters of a new process begin at 0.
+                *sum += if new >= old { new - old } else { new };
+            }
         }
         sums
     }

@@ -7,7 +7,7 @@ use super::words::{self, percent};
 use crate::page::{
     board::Turned,
     probe::{LANES, LATENESS},
-    state::{Sample, State},
+    state::State,
     switches::Switch,
 };
 
@@ -63,16 +63,12 @@ fn ends(first: &str, last: &str) -> Markup {
 #[allow(clippy::cast_precision_loss, reason = "a picture")]
 fn steps(state: &State) -> Vec<f64> {
     let mut steps = vec![0.0; 60];
-    let mut before: Option<&Sample> = None;
-    for sample in &state.samples {
-        if let Some(before) = before {
-            let age = (state.now - sample.at).num_seconds().max(0) / 10;
-            let step = usize::try_from(59 - age).ok();
-            if let Some(step) = step.and_then(|step| steps.get_mut(step)) {
-                *step += sample.accepted.saturating_sub(before.accepted) as f64;
-            }
+    for (before, sample) in state.samples.iter().zip(state.samples.iter().skip(1)) {
+        let age = (state.now - sample.at).num_seconds().max(0) / 10;
+        let step = usize::try_from(59 - age).ok();
+        if let Some(step) = step.and_then(|step| steps.get_mut(step)) {
+            *step += sample.accepted.saturating_sub(before.accepted) as f64;
         }
-        before = Some(sample);
     }
     steps
 }
