@@ -1,6 +1,6 @@
 //! The control interface under `/_emulator`, for people who play with the binary.
 
-use std::fmt::Display;
+use std::{error::Error, fmt::Display};
 
 use axum::http::Method;
 use chrono::TimeDelta;
@@ -44,18 +44,28 @@ struct NewFault {
 }
 
 pub(crate) fn answer(emulator: &Emulator, rest: &str, call: &Call) -> Answer {
-    match (&call.method, rest.trim_matches('/')) {
+    let done = || Answer::json(200, &json!({ "done": true }));
+    carry_out(emulator, rest, call).map_or_else(
+        |error| Answer::json(400, &json!({ "error": error.to_string() })),
+        |answer| answer.unwrap_or_else(done),
+    )
+}
+
+/// The answer; none for an order that was carried out.
+fn carry_out(
+    emulator: &Emulator,
+    rest: &str,
+    call: &Call,
+) -> Result<Option<Answer>, Box<dyn Error>> {
+    let body = call.body.as_ref();
+    let answer = match (&call.method, rest.trim_matches('/')) {
         (&Method::GET, "") => Answer::new(200, "text/plain; charset=utf-8", HELP),
-        (&Method::GET, "verdict") => verdict(emulator, call),
+        (&Method::GET, "verdict") => report(call, &emulator.verdict(&Scope::default())),
         (&Method::GET, "freshness") => freshness(emulator, call),
         (&Method::GET, "stats") => Answer::json(200, &stats(emulator)),
         (&Method::GET, "requests") if call.option("after").is_some() => {
             let (after, most) = since(call);
             Answer::json(200, &json!(emulator.requests_since(after, most).items))
-        }
-        (&Method::POST, "ledger/forget") => {
-            emulator.forget_deliveries();
-            done()
         }
         (&Method::GET, "requests") => {
             let world = emulator.world();
@@ -65,14 +75,10 @@ pub(crate) fn answer(emulator: &Emulator, rest: &str, call: &Call) -> Answer {
         (&Method::GET, "accepted") => {
             let (after, most) = since(call);
             let new = emulator.accepted_since(after, most);
-            let events = new
-                .items
-                .iter()
-                .map(|event| json!({ "at": event.at, "text": event.text }));
-            Answer::json(
-                200,
-                &json!({ "number": new.number, "events": events.collect::<Vec<_>>() }),
-            )
+            let events = new.items.iter();
+            let events = events.map(|event| json!({ "at": event.at, "text": event.text }));
+            let events: Vec<_> = events.collect();
+            Answer::json(200, &json!({ "number": new.number, "events": events }))
         }
         (&Method::GET, "logs") => {
             let (after, most) = since(call);
@@ -80,46 +86,37 @@ pub(crate) fn answer(emulator: &Emulator, rest: &str, call: &Call) -> Answer {
             Answer::json(200, &json!({ "number": new.number, "logs": new.items }))
         }
         (&Method::GET, "quota") => Answer::json(200, &json!(emulator.quota_use())),
-        (&Method::POST, "rows") => match serde_json::from_slice::<Added>(&call.body) {
-            Ok(added) => match added.add(emulator) {
-                Ok(rows) => Answer::json(200, &json!({ "rows": rows })),
-                Err(error) => wrong(error),
-            },
-            Err(error) => wrong(&error.to_string()),
-        },
         (&Method::GET, "settings") => Answer::json(200, &json!(emulator.settings())),
-        (&Method::PATCH, "settings") => patch(emulator, call),
         (&Method::GET, "faults") => Answer::json(200, &json!(emulator.world().faults.rules())),
-        (&Method::POST, "faults") => match serde_json::from_slice::<NewFault>(&call.body) {
-            Ok(new) => {
-                emulator.fault(new.endpoint, new.rule);
-                done()
-            }
-            Err(error) => wrong(&error.to_string()),
-        },
-        (&Method::DELETE, "faults") => match call.option("endpoint") {
-            None => {
-                emulator.clear_all_faults();
-                done()
-            }
-            Some(name) => match serde_json::from_value(Value::String(name)) {
-                Ok(endpoint) => {
-                    emulator.clear_faults(endpoint);
-                    done()
+        (&Method::POST, "rows") => {
+            let rows = serde_json::from_slice::<Added>(body)?.add(emulator)?;
+            Answer::json(200, &json!({ "rows": rows }))
+        }
+        (method, rest) => {
+            match (method, rest) {
+                (&Method::POST, "ledger/forget") => emulator.forget_deliveries(),
+                (&Method::PATCH, "settings") => {
+                    let changes = serde_json::from_slice(body)?;
+                    let settings = emulator.settings().merged(&changes)?;
+                    emulator.configure(|present| *present = settings);
                 }
-                Err(error) => wrong(&error.to_string()),
-            },
-        },
-        (&Method::POST, "traffic/stop") => {
-            emulator.stop_traffic();
-            done()
+                (&Method::POST, "faults") => {
+                    let new: NewFault = serde_json::from_slice(body)?;
+                    emulator.fault(new.endpoint, new.rule);
+                }
+                (&Method::DELETE, "faults") => {
+                    let endpoint = call.option("endpoint").map(Value::String);
+                    let endpoint = endpoint.map(serde_json::from_value).transpose()?;
+                    emulator.world().faults.clear(endpoint);
+                }
+                (&Method::POST, "traffic/stop") => emulator.stop_traffic(),
+                (&Method::POST, "traffic/resume") => emulator.act(Action::ResumeTraffic),
+                _ => return Ok(Some(Answer::new(404, "text/plain; charset=utf-8", HELP))),
+            }
+            return Ok(None);
         }
-        (&Method::POST, "traffic/resume") => {
-            emulator.act(Action::ResumeTraffic);
-            done()
-        }
-        _ => Answer::new(404, "text/plain; charset=utf-8", HELP),
-    }
+    };
+    Ok(Some(answer))
 }
 
 /// After which number, and how many at most.
@@ -130,18 +127,6 @@ fn since(call: &Call) -> (u64, usize) {
         number("after").unwrap_or(0),
         usize::try_from(most).unwrap_or(100),
     )
-}
-
-fn done() -> Answer {
-    Answer::json(200, &json!({ "done": true }))
-}
-
-fn wrong(message: &str) -> Answer {
-    Answer::json(400, &json!({ "error": message }))
-}
-
-fn verdict(emulator: &Emulator, call: &Call) -> Answer {
-    report(call, &emulator.verdict(&Scope::default()))
 }
 
 fn freshness(emulator: &Emulator, call: &Call) -> Answer {
@@ -167,32 +152,16 @@ fn report(call: &Call, report: &(impl Serialize + Display)) -> Answer {
 fn stats(emulator: &Emulator) -> Value {
     let mut counts = serde_json::Map::new();
     for request in emulator.world().journal.all() {
-        let endpoint = json!(request.endpoint);
         let status = request
             .status
             .map_or_else(|| String::from("none"), |status| status.to_string());
         let by_status = counts
-            .entry(endpoint.as_str().unwrap_or_default())
+            .entry(request.endpoint.to_string())
             .or_insert_with(|| json!({}));
         let count = by_status[&status].as_u64().unwrap_or(0);
         by_status[&status] = json!(count + 1);
     }
     Value::Object(counts)
-}
-
-/// Changes the settings that are named, and leaves the others.
-fn patch(emulator: &Emulator, call: &Call) -> Answer {
-    let changes: Value = match serde_json::from_slice(&call.body) {
-        Ok(changes) => changes,
-        Err(error) => return wrong(&error.to_string()),
-    };
-    match emulator.settings().merged(&changes) {
-        Ok(settings) => {
-            emulator.configure(|present| *present = settings);
-            done()
-        }
-        Err(error) => wrong(&error.to_string()),
-    }
 }
 
 /// Settings that are not shown, and how to keep them.
