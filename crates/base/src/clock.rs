@@ -60,10 +60,10 @@ impl Clock {
     }
 }
 
-/// Both clocks are read within this time,
+/// The longest time between two looks that count as one.
 const TOGETHER: Duration = Duration::from_millis(100);
 
-/// in as many tries.
+/// Tries to look at both clocks at once; the last one counts however long it takes.
 const TRIES: u32 = 5;
 
 /// Both clocks of the machine, read at once.

@@ -15,15 +15,15 @@ const MOST_VALUES: usize = 64;
 /// rows of an answer agree in that.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
-    values: Vec<Slot>,
+    values: Vec<ValueShape>,
     end: Literal,
     /// Too many values to recognize rows by: no row has this shape.
     is_unwieldy: bool,
 }
 
-/// The place of a value.
+/// What stands before a value, and where the value is noted.
 #[derive(Debug)]
-struct Slot {
+struct ValueShape {
     before: Literal,
     /// Where the value is noted.
     note: Note,
@@ -37,7 +37,7 @@ impl Shape {
             self.is_unwieldy = true;
             return;
         }
-        self.values.push(Slot {
+        self.values.push(ValueShape {
             before: Literal::new(before),
             note: Note::of(field),
             is_date: field.is_date(),
@@ -64,11 +64,11 @@ impl Shape {
     ) -> Option<usize> {
         let bytes = text.as_bytes();
         let mut at = start;
-        for slot in &self.values {
-            at = slot.before.behind(bytes, at)?;
+        for value in &self.values {
+            at = value.before.behind(bytes, at)?;
             let extent = Extent::of_value(text, at)?;
-            fields.note(slot.note, at, extent);
-            if slot.is_date && !is_verbose(bytes, at) {
+            fields.note(value.note, at, extent);
+            if value.is_date && !is_verbose(bytes, at) {
                 note_iso_date(extent.since(at, text)?, extent.end, dates);
             }
             at = extent.end;
