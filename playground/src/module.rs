@@ -28,7 +28,7 @@ if command -v setpriv >/dev/null; then exec setpriv --pdeathsig KILL \"$0\" \"$@
 exec \"$0\" \"$@\"";
 
 /// The module promises to stop within 5 seconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Builds the module as the playground itself was built, where that was by cargo, and returns the
 /// binary, which is found beside the playground's own.
@@ -156,8 +156,12 @@ impl Module {
     /// more.
     pub(crate) async fn end(mut self, at_once: bool) -> anyhow::Result<ExitStatus> {
         // One that closed its log is about to end by itself.
-        let patience = if at_once { Duration::ZERO } else { PATIENCE };
-        if let Ok(status) = timeout(patience, self.wait()).await {
+        let limit = if at_once {
+            Duration::ZERO
+        } else {
+            STOP_TIMEOUT
+        };
+        if let Ok(status) = timeout(limit, self.wait()).await {
             return status;
         }
         self.start_kill()?;
@@ -186,11 +190,11 @@ impl Module {
             }
             self.wait().await
         };
-        match timeout(PATIENCE, rest).await {
+        match timeout(STOP_TIMEOUT, rest).await {
             Ok(status) => status,
             Err(_) => bail!(
                 "the module did not stop within {} s and was killed",
-                PATIENCE.as_secs()
+                STOP_TIMEOUT.as_secs()
             ),
         }
     }

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// A command for people ends sooner; `check` waits for servers that do not answer.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Bytes of a complaint that are shown.
 const LONGEST_COMPLAINT: u64 = 16 << 10;
@@ -62,7 +62,7 @@ impl Asked {
     async fn ask(&self, command: &str, trigger: Option<&str>) -> anyhow::Result<Value> {
         let arguments: Vec<&str> = [command].into_iter().chain(trigger).collect();
         let output = self.command(&arguments).arg("--json").output();
-        let output = timeout(PATIENCE, output).await;
+        let output = timeout(TIMEOUT, output).await;
         let output = output.with_context(|| format!("`{command}` does not end"))??;
         match serde_json::from_slice(&output.stdout) {
             Ok(answer) => Ok(answer),
@@ -90,7 +90,7 @@ impl Asked {
         Ok(Checking {
             process,
             lines: BufReader::new(out).lines(),
-            deadline: Instant::now() + PATIENCE,
+            deadline: Instant::now() + TIMEOUT,
         })
     }
 

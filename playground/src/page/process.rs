@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitStatus};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    module::{Module, PATIENCE},
+    module::{Module, STOP_TIMEOUT},
     page::Event,
     site::Site,
 };
@@ -60,7 +60,7 @@ async fn live(
     let mut complaint = None;
     let mut at_once = false;
     loop {
-        let patience = async {
+        let too_late = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
                 None => std::future::pending().await,
@@ -77,7 +77,7 @@ async fn live(
             },
             sign = signs.recv() => match sign {
                 Some(Sign::Stop) if deadline.is_none() => {
-                    deadline = Some(Instant::now() + PATIENCE);
+                    deadline = Some(Instant::now() + STOP_TIMEOUT);
                     if let Err(error) = module.ask_to_stop() {
                         complaint = Some(format!("{error:#}"));
                     }
@@ -89,10 +89,10 @@ async fn live(
                     break;
                 }
             },
-            () = patience => {
+            () = too_late => {
                 complaint = Some(format!(
                     "it did not stop within {} s and was killed",
-                    PATIENCE.as_secs()
+                    STOP_TIMEOUT.as_secs()
                 ));
                 at_once = true;
                 break;
