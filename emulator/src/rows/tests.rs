@@ -32,7 +32,6 @@ fn everything(offset: u64, limit: usize) -> Selection<'static> {
         ascending: false,
         after: None,
         filter: None,
-        most_recipients: None,
         shown_recipients: None,
         offset,
         limit,

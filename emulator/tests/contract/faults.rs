@@ -10,7 +10,7 @@ use crate::support::{TRACE, basic, emulator, report, send};
 use axum::{body::Body, http::Request};
 use emulator::{Emulator, Endpoint, Fault, Running};
 use flate2::read::GzDecoder;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const URL: &str = "/ecp/reportingwebservice/reporting.svc/MessageTrace?$format=json";
 
@@ -30,7 +30,7 @@ async fn answers_are_broken_as_told() {
     assert!(ask(Fault::ResetMidBody { bytes: 50 }).await.body.is_none());
     assert_eq!(ask(Fault::Cut { bytes: 99 }).await.body.unwrap().len(), 99);
     let garbled = ask(Fault::Garble).await.body.unwrap();
-    assert!(serde_json::from_slice::<serde_json::Value>(&garbled).is_err());
+    assert!(serde_json::from_slice::<Value>(&garbled).is_err());
     let other = ask(Fault::ContentType {
         value: "text/html".into(),
     })
@@ -73,16 +73,19 @@ async fn compressed_answers_can_be_cut() {
     assert!(ask().await.is_err());
 }
 
+/// Asks the control interface.
+async fn control(emulator: &Emulator, method: &str, path: &str, body: Value) -> Answer {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/_emulator/{path}"));
+    let request = request.body(Body::from(body.to_string())).unwrap();
+    send(emulator.sekoia_router(), request).await
+}
+
 #[tokio::test]
 async fn the_control_interface_turns_switches_and_adds_faults() {
     let emulator = emulator(1);
-    let control = async |method: &str, path: &str, body: serde_json::Value| {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/_emulator/{path}"));
-        let request = request.body(Body::from(body.to_string())).unwrap();
-        send(emulator.sekoia_router(), request).await
-    };
+    let control = |method, path, body| control(&emulator, method, path, body);
     let patch = json!({ "report": { "permitted": false } });
     assert_eq!(control("PATCH", "settings", patch).await.status, 200);
     assert_eq!(report(&emulator, TRACE, "*/*").await.status, 403);
@@ -118,13 +121,7 @@ async fn the_control_interface_turns_switches_and_adds_faults() {
 #[tokio::test]
 async fn the_control_interface_shows_what_is_new_and_takes_rows() {
     let emulator = emulator(0);
-    let control = async |method: &str, path: &str, body: serde_json::Value| {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/_emulator/{path}"));
-        let request = request.body(Body::from(body.to_string())).unwrap();
-        send(emulator.sekoia_router(), request).await
-    };
+    let control = |method, path, body| control(&emulator, method, path, body);
     let wave = json!({ "recipient": "u{}@contoso.example", "recipients": 3, "visible_in": 60,
                        "then": [{ "in": 90, "status": "failed" }] });
     let added = control("POST", "rows", wave).await;

@@ -33,6 +33,16 @@ async fn ask(emulator: &Emulator, changes: &[(&str, &str)]) -> crate::support::A
     token_request(emulator, &identity.tenant_domain, &form).await
 }
 
+/// The code with which an assertion is refused; 0 for one that is taken.
+async fn code_of(emulator: &Emulator, assertion: &str) -> u64 {
+    let fields = [
+        ("client_assertion", assertion),
+        ("client_assertion_type", KIND),
+    ];
+    let answer = ask(emulator, &fields).await;
+    answer.json()["error_codes"][0].as_u64().unwrap_or(0)
+}
+
 fn claims(token: &str) -> Value {
     let part = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
@@ -208,14 +218,7 @@ async fn certificate_assertions_are_verified() {
         "iss": id, "sub": id, "jti": "22b3bb26-e046-42df-9c96-65dbd72c1c81",
         "nbf": now().timestamp(), "exp": now().timestamp() + 600, "iat": now().timestamp(),
     });
-    let code = async |assertion: &str| {
-        let fields = [
-            ("client_assertion", assertion),
-            ("client_assertion_type", KIND),
-        ];
-        let answer = ask(&emulator, &fields).await;
-        answer.json()["error_codes"][0].as_u64().unwrap_or(0)
-    };
+    let code = async |assertion: &str| code_of(&emulator, assertion).await;
     assert_eq!(code(&assertion(&certificate, "PS256", &good)).await, 0);
     assert_eq!(code(&assertion(&certificate, "RS256", &good)).await, 0);
     assert_eq!(code(&assertion(&other, "PS256", &good)).await, 700_027);
@@ -249,14 +252,7 @@ async fn federated_assertions_are_verified() {
         .federated_subject
         .clone()
         .unwrap();
-    let code = async |assertion: &str| {
-        let fields = [
-            ("client_assertion", assertion),
-            ("client_assertion_type", KIND),
-        ];
-        let answer = ask(&emulator, &fields).await;
-        answer.json()["error_codes"][0].as_u64().unwrap_or(0)
-    };
+    let code = async |assertion: &str| code_of(&emulator, assertion).await;
     let good = emulator.workload_token(&subject);
     assert_eq!(code(&good).await, 0);
     let foreign = self::emulator(0).workload_token(&subject);

@@ -1,6 +1,9 @@
 //! The platform's endpoints against the contract, and the ledger.
 
-use std::io::Write;
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
 
 use crate::support::{TRACE, deliver, emulator, events, now, post, report, send};
 use axum::{
@@ -178,8 +181,8 @@ async fn a_row_in_two_requests_at_once_is_doubled_as_soon_as_the_first_is_answer
 
 #[tokio::test]
 async fn late_rows_and_changed_statuses_are_expected_once_they_could_be_seen() {
-    let time = std::sync::Arc::new(std::sync::Mutex::new(now()));
-    let shown = std::sync::Arc::clone(&time);
+    let time = Arc::new(Mutex::new(now()));
+    let shown = Arc::clone(&time);
     let emulator = Emulator::new(Options {
         clock: Clock::new(move || *shown.lock().unwrap()),
         ..Options::default()

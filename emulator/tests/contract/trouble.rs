@@ -17,6 +17,9 @@ use emulator::{
 };
 use serde_json::{Value, json};
 
+/// A date that is over.
+const PAST: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
 /// What is asked of both services.
 const BOTH: [Endpoint; 2] = [Endpoint::Graph, Endpoint::Report];
 
@@ -59,11 +62,10 @@ async fn dates_lie_in_each_answer() {
         let answer = ask(&emulator, endpoint, 60).await;
         assert_eq!(answer.header("age"), "600");
         assert_eq!(answer.header("date"), "Sun, 22 Nov 2026 09:50:00 GMT");
-        let past = "Sun, 06 Nov 1994 08:49:37 GMT";
-        let own = Fault::answer(502, &[("date", past)], "");
+        let own = Fault::answer(502, &[("date", PAST)], "");
         emulator.fault(endpoint, own.times(1));
         let answer = ask(&emulator, endpoint, 60).await;
-        assert_eq!((answer.status.as_u16(), answer.header("date")), (502, past));
+        assert_eq!((answer.status.as_u16(), answer.header("date")), (502, PAST));
         let answer = ask(&emulator, endpoint, 60).await;
         assert_eq!(answer.header("date"), "Sun, 22 Nov 2026 10:00:00 GMT");
         assert!(!answer.headers.contains_key("age"));
@@ -277,10 +279,15 @@ fn dates(page: &Value) -> Vec<Value> {
     rows(page).iter().map(date).collect()
 }
 
+/// The link to the next page of either service.
+fn link(page: &Value) -> Option<&str> {
+    let link = page["@odata.nextLink"].as_str();
+    link.or(page["d"]["__next"].as_str())
+}
+
 /// One page of a link.
 async fn follow(emulator: &Emulator, endpoint: Endpoint, page: &Value) -> Option<Answer> {
-    let link = page["@odata.nextLink"].as_str();
-    let link = link.or(page["d"]["__next"].as_str())?;
+    let link = link(page)?;
     let answer = if endpoint == Endpoint::Graph {
         let token = token(emulator, "https://graph.microsoft.com").await;
         let (_, path) = link.split_once("example").unwrap();
@@ -449,10 +456,6 @@ async fn links_are_always_new() {
             settings.graph.boundary_repeated = false;
             settings.report.page_rows = 40;
         });
-        let link = |page: &Value| {
-            let link = page["@odata.nextLink"].as_str();
-            link.or(page["d"]["__next"].as_str()).map(str::to_owned)
-        };
         let play = async |form: FreshLink, pages: usize| {
             emulator.fault(endpoint, Fault::FreshLinks(form.into()));
             let mut answer = ask(&emulator, endpoint, 120).await;
@@ -461,7 +464,7 @@ async fn links_are_always_new() {
             while answer.status == 200 {
                 let page = answer.json();
                 seen.push(rows(&page));
-                links.extend(link(&page));
+                links.extend(link(&page).map(str::to_owned));
                 if seen.len() == pages {
                     break;
                 }
