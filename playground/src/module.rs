@@ -174,7 +174,7 @@ impl Module {
         while let Some(line) = self.log_line().await? {
             show(&line);
         }
-        self.wait().await.map(drop)
+        self.wait().await.map(|_| ())
     }
 
     /// Asks the module to stop, as the platform does, and hands the rest of its log to `show`.

@@ -27,15 +27,10 @@ fn rows(count: u64) -> Rows {
 
 fn everything(offset: u64, limit: usize) -> Selection<'static> {
     Selection {
-        from: 0,
-        to: Ticks::MAX,
-        ascending: false,
-        after: None,
-        filter: None,
-        shown_recipients: None,
         offset,
         limit,
         whole_ties: true,
+        ..Selection::plain(0, Ticks::MAX)
     }
 }
 
