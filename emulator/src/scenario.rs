@@ -35,7 +35,8 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    version: Version,
+    #[serde(deserialize_with = "known_version")]
+    version: u32,
     /// When it starts, for a clock that can be set; the shape of a day depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<DateTime<Utc>>,
@@ -57,24 +58,12 @@ pub struct Scenario {
     pub lives: Vec<ModuleLife>,
 }
 
-/// The number 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Version;
-
-impl Serialize for Version {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(VERSION)
-    }
-}
-
-impl<'de> Deserialize<'de> for Version {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u32::deserialize(deserializer)? {
-            VERSION => Ok(Self),
-            other => Err(D::Error::custom(format!(
-                "a scenario of version {other}; this program knows version {VERSION}"
-            ))),
-        }
+fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        VERSION => Ok(VERSION),
+        other => Err(D::Error::custom(format!(
+            "a scenario of version {other}; this program knows version {VERSION}"
+        ))),
     }
 }
 
@@ -217,7 +206,7 @@ impl Scenario {
     /// A scenario of this traffic, in which nothing happens.
     pub fn new(traffic: Traffic) -> Self {
         Self {
-            version: Version,
+            version: VERSION,
             start: None,
             traffic,
             settings: Changes::default(),

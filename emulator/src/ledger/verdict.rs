@@ -247,7 +247,12 @@ impl Ledger {
             let row = texts.get(&slot);
             row.is_some_and(|row| discretion.excludes(row, status))
         };
-        let (mut missing, mut rejected, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        let (missing, rejected, unreadable) = (0, 1, 2);
+        let mut found = [
+            (&mut verdict.missing, Vec::new()),
+            (&mut verdict.rejected, Vec::new()),
+            (&mut verdict.unreadable, Vec::new()),
+        ];
         rows.lives(from, to, |life| {
             let marks = peek(&account.marks, life.slot);
             let shown = peek(&self.shown, life.slot);
@@ -274,35 +279,24 @@ impl Ledger {
                     verdict.delivered += 1;
                     continue;
                 }
-                let (findings, examples, note) = if marks.rejected & bit != 0 {
-                    (
-                        &mut verdict.rejected,
-                        &mut rejected,
-                        "refused by the intake",
-                    )
+                let (kind, note) = if marks.rejected & bit != 0 {
+                    (rejected, "refused by the intake")
                 } else if odd & !shown & bit != 0 {
-                    (&mut verdict.unreadable, &mut unreadable, "no strict JSON")
+                    (unreadable, "no strict JSON")
                 } else if shown & bit == 0 {
-                    (&mut verdict.missing, &mut missing, "never asked for")
+                    (missing, "never asked for")
                 } else {
-                    (
-                        &mut verdict.missing,
-                        &mut missing,
-                        "was shown to the collector",
-                    )
+                    (missing, "was shown to the collector")
                 };
+                let (findings, examples) = &mut found[kind];
                 findings.count += 1;
                 if examples.len() < EXAMPLES {
                     examples.push((life.slot, seen.status, note));
                 }
             }
         });
-        for (slots, examples) in [
-            (missing, &mut verdict.missing.examples),
-            (rejected, &mut verdict.rejected.examples),
-            (unreadable, &mut verdict.unreadable.examples),
-        ] {
-            examples.extend(slots.into_iter().filter_map(|(slot, status, note)| {
+        for (findings, examples) in found {
+            let examples = examples.into_iter().filter_map(|(slot, status, note)| {
                 let (life, row) = rows.at(slot, now)?;
                 Some(Version {
                     trace_id: row.trace_id,
@@ -311,7 +305,8 @@ impl Ledger {
                     received: instant(life.received),
                     note,
                 })
-            }));
+            });
+            findings.examples.extend(examples);
         }
         verdict
     }
