@@ -194,7 +194,7 @@ fn fields(text: &mut String, row: &TraceRow, received: &str, window: &Window, in
 }
 
 /// Seven fraction digits, with or without the `Z`.
-fn fraction(at: DateTime<Utc>, zone: bool) -> String {
+pub(super) fn fraction(at: DateTime<Utc>, zone: bool) -> String {
     let mut text = at.to_rfc3339_opts(SecondsFormat::Nanos, true);
     text.truncate(text.len() - 3);
     if zone {

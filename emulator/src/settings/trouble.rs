@@ -35,17 +35,17 @@ impl Wide {
     pub fn minutes(minutes: u32, answer: TooWide) -> Self {
         Self {
             seconds: Some(minutes * 60),
-            rows: None,
             answer,
+            ..Self::default()
         }
     }
 
     /// Windows that hold more rows than this get this answer.
     pub fn rows(rows: u32, answer: TooWide) -> Self {
         Self {
-            seconds: None,
             rows: Some(rows),
             answer,
+            ..Self::default()
         }
     }
 }

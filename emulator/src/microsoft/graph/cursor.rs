@@ -10,10 +10,9 @@ use base64::{
         general_purpose::{STANDARD, STANDARD_NO_PAD},
     },
 };
-use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 
-use super::super::odata;
+use super::super::{odata, render::fraction};
 use crate::time::{Ticks, instant, ticks};
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -48,11 +47,7 @@ pub(super) struct Position {
 
 impl Cursor {
     pub(super) fn new(position: &Position, filter: Option<String>) -> Self {
-        let date = |at| {
-            let mut text = instant(at).to_rfc3339_opts(SecondsFormat::Nanos, true);
-            text.truncate(text.len() - 3);
-            text + "Z"
-        };
+        let date = |at| fraction(instant(at), true);
         Self {
             start_date: date(position.start),
             end_date: date(position.end),
