@@ -148,7 +148,7 @@ fn verdicts(
         shape,
     }) = fault
     else {
-        return (rejected, settings.rejection);
+        return (rejected, RejectionShape::Errors);
     };
     let mut matching = 0;
     for (event, rejected) in batch.jsons.iter().zip(&mut rejected) {

@@ -16,8 +16,6 @@ pub struct IntakeSettings {
     pub max_body_bytes: usize,
     /// The most bytes of one event (contract row W-04).
     pub max_event_bytes: usize,
-    /// How an event over the limit is told from the others of its batch.
-    pub rejection: crate::RejectionShape,
     /// How long an answer takes, in milliseconds.
     pub latency_ms: u64,
 }
@@ -28,7 +26,6 @@ impl Default for IntakeSettings {
             keys: vec![Secret::from("emulated-intake-key")],
             max_body_bytes: 10 * 1024 * 1024,
             max_event_bytes: 250 * 1024,
-            rejection: crate::RejectionShape::Errors,
             latency_ms: 0,
         }
     }
