@@ -23,8 +23,6 @@ pub enum Endpoint {
     GraphDetails,
     /// The token endpoint of the identity platform.
     Token,
-    /// The OpenID discovery document of the identity platform.
-    Discovery,
     /// The managed identity of the machine.
     Imds,
     /// The intake's `/batch`.

@@ -23,9 +23,6 @@ use crate::{
 const REPORTING: &str = "/ecp/reportingwebservice/reporting.svc";
 /// The path of the managed identity, in lower case.
 const MANAGED: &str = "/metadata/identity/oauth2/token";
-/// What comes after the tenant.
-const TOKEN: &str = "/oauth2/v2.0/token";
-const DISCOVERY: &str = "/v2.0/.well-known/openid-configuration";
 
 /// To which endpoint a request goes.
 pub(crate) fn endpoint(call: &Call) -> Endpoint {
@@ -40,10 +37,8 @@ pub(crate) fn endpoint(call: &Call) -> Endpoint {
         Endpoint::Report
     } else if lower == MANAGED {
         Endpoint::Imds
-    } else if identity::tenant(path, TOKEN).is_some() {
+    } else if identity::tenant(path).is_some() {
         Endpoint::Token
-    } else if identity::tenant(path, DISCOVERY).is_some() {
-        Endpoint::Discovery
     } else {
         match Target::read(path) {
             Some(Target::List) => Endpoint::Graph,
@@ -60,11 +55,8 @@ pub(crate) fn answer(emulator: &Emulator, call: &Call, struck: &Struck) -> Answe
         fault.turn(&mut settings);
     }
     let path = call.path.as_str();
-    if let Some(tenant) = identity::tenant(path, TOKEN) {
+    if let Some(tenant) = identity::tenant(path) {
         return identity::token(emulator, &settings, call, tenant);
-    }
-    if let Some(tenant) = identity::tenant(path, DISCOVERY) {
-        return identity::discovery(emulator, &settings.identity, call, tenant);
     }
     if let Some(target) = Target::read(path) {
         return graph::answer(emulator, &settings.graph, call, &target);

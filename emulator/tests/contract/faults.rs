@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{TRACE, basic, emulator, report, send};
+use crate::support::{Answer, TRACE, basic, emulator, report, send};
 use axum::{body::Body, http::Request};
 use emulator::{Emulator, Endpoint, Fault, Running};
 use flate2::read::GzDecoder;

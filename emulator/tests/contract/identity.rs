@@ -1,4 +1,4 @@
-//! The token endpoint, OpenID discovery and the managed identity.
+//! The token endpoint and the managed identity.
 
 use crate::support::{HOST, TRACE, emulator, graph, now, report, send, token, token_request};
 use aws_lc_rs::{
@@ -258,17 +258,6 @@ async fn federated_assertions_are_verified() {
     let foreign = self::emulator(0).workload_token(&subject);
     assert_eq!(code(&foreign).await, 700_211);
     assert_eq!(code(&emulator.workload_token("else")).await, 700_213);
-}
-
-#[tokio::test]
-async fn discovery_names_the_token_endpoint() {
-    let emulator = emulator(0);
-    let request = Request::get("/contoso.onmicrosoft.com/v2.0/.well-known/openid-configuration")
-        .header("host", HOST);
-    let request = request.body(Body::empty()).unwrap();
-    let answer = send(emulator.microsoft_router(), request).await.json();
-    let expected = format!("http://{HOST}/contoso.onmicrosoft.com/oauth2/v2.0/token");
-    assert_eq!(answer["token_endpoint"], expected);
 }
 
 #[tokio::test]

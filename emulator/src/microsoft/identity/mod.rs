@@ -31,42 +31,11 @@ const RESOURCES: [&str; 2] = [
     "https://outlook.office365.com",
 ];
 
-/// The tenant in a path that ends like this.
-pub(super) fn tenant<'a>(path: &'a str, ending: &str) -> Option<&'a str> {
-    let tenant = path.strip_suffix(ending)?.trim_start_matches('/');
+/// The tenant in the path of a token endpoint.
+pub(super) fn tenant(path: &str) -> Option<&str> {
+    let tenant = path.strip_suffix("/oauth2/v2.0/token")?;
+    let tenant = tenant.trim_start_matches('/');
     (!tenant.is_empty() && !tenant.contains('/')).then_some(tenant)
-}
-
-/// The base of this server's addresses, as the client knows it.
-fn base(call: &Call) -> String {
-    format!("http://{}", call.header("host"))
-}
-
-/// `GET /{tenant}/v2.0/.well-known/openid-configuration`
-pub(super) fn discovery(
-    emulator: &Emulator,
-    settings: &IdentitySettings,
-    call: &Call,
-    tenant: &str,
-) -> Answer {
-    if !settings.is_tenant(tenant) {
-        return Refusal(90_002).answer(emulator.clock().now(), settings);
-    }
-    let (base, id) = (base(call), &settings.tenant_id);
-    Answer::json(
-        200,
-        &json!({
-            "issuer": format!("{base}/{id}/v2.0"),
-            "token_endpoint": format!("{base}/{tenant}/oauth2/v2.0/token"),
-            "authorization_endpoint": format!("{base}/{tenant}/oauth2/v2.0/authorize"),
-            "jwks_uri": format!("{base}/{tenant}/discovery/v2.0/keys"),
-            "token_endpoint_auth_methods_supported":
-                ["client_secret_post", "private_key_jwt", "client_secret_basic"],
-            "response_types_supported": ["code", "id_token", "token"],
-            "subject_types_supported": ["pairwise"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-        }),
-    )
 }
 
 /// `POST /{tenant}/oauth2/v2.0/token`
@@ -263,7 +232,8 @@ impl IdentitySettings {
     /// What an assertion may name as its audience.
     fn audiences(&self, call: &Call) -> Vec<String> {
         let tenants = [&self.tenant_id, &self.tenant_domain];
-        [base(call), LOGIN.to_owned()]
+        // This server, as the client knows it, or the real one.
+        [format!("http://{}", call.header("host")), LOGIN.to_owned()]
             .iter()
             .flat_map(|base| tenants.map(|tenant| format!("{base}/{tenant}/oauth2/v2.0/token")))
             .collect()
