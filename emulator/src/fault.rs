@@ -9,6 +9,9 @@ use crate::{
     settings::{FreshLinks, OutsideWindow, Reach, Trouble, UnreadableRow, Wide},
 };
 
+/// A `Retry-After` that is over.
+pub const PAST: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
 /// One way in which an exchange goes wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -206,7 +209,7 @@ impl Fault {
         Self::answer(status, &[("content-type", "text/html")], &page)
     }
 
-    /// A refusal that says this about when to come back; none for nothing.
+    /// A refusal that says this about when to come back; none for nothing. [`PAST`] is a date.
     pub fn throttled(status: u16, retry_after: Option<&str>) -> Self {
         let headers = retry_after.map(|value| ("retry-after", value));
         Self::answer(status, headers.as_slice(), "")

@@ -63,7 +63,7 @@ pub use clock::Clock;
 pub use connection::{ConnectionDropped, ConnectionNumber};
 pub use discretion::{Discretion, HiddenAddresses, HiddenSubject};
 pub use emulator::{Emulator, Options, QuotaUse, Since};
-pub use fault::{Fault, RejectionShape};
+pub use fault::{Fault, PAST, RejectionShape};
 pub use faults::{Endpoint, FaultRule};
 pub use journal::RecordedRequest;
 pub use ledger::{Delays, Examples, Freshness, Scope, Unasked, Verdict, Version};

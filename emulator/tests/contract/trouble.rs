@@ -13,12 +13,9 @@ use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
 use emulator::{
     ConnectionNumber, Emulator, Endpoint, Fault, FaultRule, FreshLink, NewRow, Outside,
-    OutsideWindow, Reach, Scope, TooWide, Unreadable, UnreadableRow, Wide,
+    OutsideWindow, PAST, Reach, Scope, TooWide, Unreadable, UnreadableRow, Wide,
 };
 use serde_json::{Value, json};
-
-/// A date that is over.
-const PAST: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// What is asked of both services.
 const BOTH: [Endpoint; 2] = [Endpoint::Graph, Endpoint::Report];
