@@ -325,11 +325,8 @@ async fn pause(length: Duration) {
 fn garbled(body: &Bytes) -> Bytes {
     let mut bytes = body.to_vec();
     let middle = bytes.len() / 2;
-    bytes
-        .iter_mut()
-        .skip(middle)
-        .take(16)
-        .for_each(|byte| *byte = 0xff);
+    let rest = bytes.iter_mut().skip(middle);
+    rest.take(16).for_each(|byte| *byte = 0xff);
     bytes.into()
 }
 

@@ -30,7 +30,7 @@ impl Screen {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
         let style = ProgressStyle::with_template("{spinner:.cyan} {wide_msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-        Self::Terminal(bar.with_style(style), Quiet::please())
+        Self::Terminal(bar.with_style(style), Quiet::begin())
     }
 
     /// Whether somebody may be looking.
@@ -69,7 +69,7 @@ impl Screen {
     pub(crate) fn close(&self) {
         if let Self::Terminal(bar, quiet) = self {
             bar.finish_and_clear();
-            quiet.no_more();
+            quiet.restore();
         }
     }
 }
@@ -80,7 +80,7 @@ impl Screen {
 pub(crate) struct Quiet(Option<Termios>);
 
 impl Quiet {
-    fn please() -> Self {
+    fn begin() -> Self {
         let before = tcgetattr(stdin()).ok().filter(|_| !is_background());
         if let Some(before) = &before {
             let mut quiet = before.clone();
@@ -91,7 +91,7 @@ impl Quiet {
         Self(before)
     }
 
-    fn no_more(&self) {
+    fn restore(&self) {
         if let Some(before) = self.0.as_ref().filter(|_| !is_background()) {
             // It may have been closed.
             _ = tcsetattr(stdin(), OptionalActions::Now, before);
@@ -101,7 +101,7 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        self.no_more();
+        self.restore();
     }
 }
 

@@ -131,7 +131,7 @@ impl Site {
     /// Does the harm of a scenario to the module's state. What is not there cannot be harmed.
     pub(crate) fn damage(&self, Damage { to, harm }: Damage) -> anyhow::Result<()> {
         for file in to.files(&self.data()) {
-            let harmed = harm.be_done_to(&file);
+            let harmed = harm.apply_to(&file);
             harmed.with_context(|| format!("cannot harm {file:?}"))?;
         }
         Ok(())

@@ -88,30 +88,26 @@ impl Harm {
     /// # Errors
     ///
     /// When the file cannot be changed.
-    pub fn be_done_to(self, file: &Path) -> io::Result<()> {
+    pub fn apply_to(self, file: &Path) -> io::Result<()> {
         let mut content = match fs::read(file) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
+        let middle = content.len() / 2;
         match self {
             Self::Removed => return fs::remove_file(file),
             Self::Emptied => content.clear(),
-            Self::Halved => content.truncate(content.len() / 2),
+            Self::Halved => content.truncate(middle),
             Self::Zeroed => content.fill(0),
             Self::Flipped => {
-                let middle = content.len() / 2;
-                content
-                    .iter_mut()
-                    .skip(middle)
-                    .take(1)
-                    .for_each(|byte| *byte ^= 0x80);
+                let mut rest = content.iter_mut().skip(middle);
+                rest.next().into_iter().for_each(|byte| *byte ^= 0x80);
             }
             Self::Redated => {
-                let middle = content.len() / 2;
-                let behind = content.iter_mut().skip(middle);
-                let digits = behind.filter(|byte| byte.is_ascii_digit());
-                digits.take(1).for_each(|byte| *byte ^= 1);
+                let mut rest = content.iter_mut().skip(middle);
+                let digit = rest.find(|byte| byte.is_ascii_digit());
+                digit.into_iter().for_each(|byte| *byte ^= 1);
             }
             Self::Replaced => content = b"{}".to_vec(),
         }

@@ -165,7 +165,7 @@ impl Site {
     /// Does harm to the state.
     fn damage(&self, Damage { to, harm }: Damage) {
         for file in to.files(&self.path("")) {
-            harm.be_done_to(&file).unwrap();
+            harm.apply_to(&file).unwrap();
         }
     }
 
