@@ -9,6 +9,11 @@ use crate::{TraceRow, settings::Dialect};
 /// Base of the ids and metadata in answers.
 const SERVICE: &str = "https://reports.office365.com/ecp/ReportingWebService/Reporting.svc";
 
+/// The media type of what is no JSON.
+pub(super) const ATOM_TYPE: &str = "application/atom+xml;type=feed;charset=utf-8";
+/// Only what a client needs to see that this is not JSON.
+pub(super) const ATOM: &str = r#"<?xml version="1.0" encoding="utf-8"?><feed xmlns="http://www.w3.org/2005/Atom"><title type="text">MessageTrace</title></feed>"#;
+
 /// A page before it is text.
 pub(super) struct Page<'a> {
     pub(super) rows: &'a [Shown],
@@ -30,7 +35,7 @@ impl Page<'_> {
         match dialect {
             Dialect::Light => self.light(&mut page),
             Dialect::Verbose => self.verbose(&mut page),
-            Dialect::Atom => self.atom(&mut page.text),
+            Dialect::Atom => page.text.push_str(ATOM),
         }
         page.into_bytes()
     }
@@ -89,39 +94,6 @@ impl Page<'_> {
             object(text, &shown.row, self.first + position as u64);
             defects.extend(shown.defect.map(|defect| (start..text.len(), defect)));
         }
-    }
-
-    /// Only what a client needs to see that this is not JSON.
-    fn atom(&self, text: &mut String) {
-        text.push_str("<?xml version=\"1.0\" encoding=\"utf-8\"?>");
-        text.push_str(&format!("<feed xml:base=\"{SERVICE}/\""));
-        text.push_str(" xmlns=\"http://www.w3.org/2005/Atom\"");
-        text.push_str(" xmlns:d=\"http://schemas.microsoft.com/ado/2007/08/dataservices\"");
-        text.push_str(
-            " xmlns:m=\"http://schemas.microsoft.com/ado/2007/08/dataservices/metadata\">",
-        );
-        text.push_str("<title type=\"text\">MessageTrace</title>");
-        for (position, shown) in self.rows.iter().enumerate() {
-            let row = &shown.row;
-            let index = self.first + position as u64;
-            text.push_str(&format!("<entry><id>{SERVICE}/MessageTrace({index})</id>"));
-            text.push_str("<content type=\"application/xml\"><m:properties>");
-            for (name, value) in [
-                ("MessageTraceId", row.trace_id.to_string()),
-                ("RecipientAddress", row.recipient.clone()),
-                ("Status", row.status.to_string()),
-                ("Received", fraction(row.received, false)),
-            ] {
-                let value = value.replace('&', "&amp;").replace('<', "&lt;");
-                text.push_str(&format!("<d:{name}>{value}</d:{name}>"));
-            }
-            text.push_str("</m:properties></content></entry>");
-        }
-        if let Some(next) = &self.next {
-            let next = next.replace('&', "&amp;");
-            text.push_str(&format!("<link rel=\"next\" href=\"{next}\"/>"));
-        }
-        text.push_str("</feed>");
     }
 }
 

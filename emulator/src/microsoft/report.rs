@@ -15,7 +15,7 @@ use super::{
     REPORTING, accounts,
     identity::{self, Denied},
     odata::Comparison,
-    render::Page,
+    render::{ATOM_TYPE, Page},
     trouble::{self, Following, PADDING, Refused, TURN},
 };
 use crate::{
@@ -275,7 +275,7 @@ fn message_trace(
         escaped_slashes: settings.escaped_slashes,
     };
     let media_type = match dialect {
-        Dialect::Atom => "application/atom+xml;type=feed;charset=utf-8",
+        Dialect::Atom => ATOM_TYPE,
         Dialect::Light => "application/json;odata=minimalmetadata;streaming=true;charset=utf-8",
         Dialect::Verbose => "application/json;odata=verbose;charset=utf-8",
     };

@@ -129,7 +129,7 @@ async fn the_control_interface_shows_what_is_new_and_takes_rows() {
     assert_eq!(added.json()["rows"], 3);
     let now = json!({ "recipient": "a@contoso.example", "subject": "now" });
     assert_eq!(control("POST", "rows", now).await.status, 200);
-    let seen = report(&emulator, TRACE, "*/*").await.text();
+    let seen = report(&emulator, URL, "*/*").await.text();
     assert!(seen.contains("a@contoso.example") && !seen.contains("u0@"));
     for wrong in [
         json!({ "recipient": "a", "recipients": 0 }),

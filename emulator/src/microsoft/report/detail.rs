@@ -6,7 +6,10 @@ use super::{Refusal, dialect, query::query};
 use crate::{
     Emulator, ReportSettings,
     answer::{Answer, Call},
-    microsoft::details,
+    microsoft::{
+        details,
+        render::{ATOM, ATOM_TYPE},
+    },
     settings::Dialect,
     time::ticks,
 };
@@ -33,10 +36,6 @@ pub(super) fn message_trace_detail(
     Ok(match dialect(settings, call) {
         Dialect::Verbose => Answer::json(200, &json!({ "d": { "results": events } })),
         Dialect::Light => Answer::json(200, &json!({ "value": events })),
-        Dialect::Atom => Answer::new(
-            200,
-            "application/atom+xml;type=feed;charset=utf-8",
-            "<feed xmlns=\"http://www.w3.org/2005/Atom\"/>",
-        ),
+        Dialect::Atom => Answer::new(200, ATOM_TYPE, ATOM),
     })
 }
