@@ -57,7 +57,7 @@ fn carry_out(
     rest: &str,
     call: &Call,
 ) -> Result<Option<Answer>, Box<dyn Error>> {
-    let body = call.body.as_ref();
+    let body: &[u8] = &call.body;
     let answer = match (&call.method, rest.trim_matches('/')) {
         (&Method::GET, "") => Answer::new(200, "text/plain; charset=utf-8", HELP),
         (&Method::GET, "verdict") => report(call, &emulator.verdict(&Scope::default())),
