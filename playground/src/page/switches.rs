@@ -37,10 +37,11 @@ pub(crate) struct About {
     pub(crate) group: &'static str,
     pub(crate) title: &'static str,
     pub(crate) text: &'static str,
-    /// See of the page, each with its name.
+    /// Parts of the page, each with its name.
     pub(crate) see: See,
 }
 
+/// Parts of the page, each with its name.
 type See = &'static [(&'static str, &'static str)];
 
 fn about(
