@@ -90,18 +90,30 @@ impl Sample {
         unwanted::greedy(&self.excluded, self.rows as u64)
     }
 
+    /// What is said when no row is known to be of the last hour. That there was none, only a whole answer
+    /// without any row shows.
+    fn nothing(&self) -> &'static str {
+        if self.more {
+            "the first page of the last hour shows no row of it, and further pages follow, which are not read here"
+        } else if self.rows + self.damaged > 0 {
+            "no row that can be read is known to be of the last hour"
+        } else {
+            "no row was received in the last hour"
+        }
+    }
+
     fn tell_oddities(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.outside > 0 {
             let rows = self.outside;
             write!(
                 f,
-                "; Microsoft does not keep to the window that it is asked for: {rows} of the rows were \
-                 not received in it"
+                "; Microsoft does not keep to the window that it is asked for: rows that were not received \
+                 in it: {rows}"
             )?;
         }
         if self.damaged > 0 {
             let rows = self.damaged;
-            write!(f, "; {rows} of the rows are no strict JSON")?;
+            write!(f, "; rows that are no strict JSON: {rows}")?;
         }
         let excluded = self.excluded.values().sum::<u64>();
         if let Some(greedy) = self.greedy() {
@@ -138,20 +150,27 @@ impl Row {
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Some(newest), Some(row)) = (self.newest, &self.row) else {
-            write!(f, "no row was received in the last hour")?;
+        let Some(newest) = self.newest else {
+            write!(f, "{}", self.nothing())?;
             return self.tell_oddities(f);
         };
         let more = if self.more { " and more" } else { "" };
         write!(
             f,
-            "{}{more} received in the last hour, the newest at {}: {} to {}, {}",
-            counted(self.rows as u64, "row"),
-            moment(newest),
-            row.sender(),
-            row.recipient(),
-            row.status.as_deref().unwrap_or("without a status")
+            "{}{more} received in the last hour, the newest at {}: ",
+            counted(self.rows.saturating_sub(self.outside) as u64, "row"),
+            moment(newest)
         )?;
+        match &self.row {
+            Some(row) => write!(
+                f,
+                "{} to {}, {}",
+                row.sender(),
+                row.recipient(),
+                row.status.as_deref().unwrap_or("without a status")
+            )?,
+            None => write!(f, "what it says cannot be shown")?,
+        }
         self.tell_oddities(f)
     }
 }
@@ -212,9 +231,34 @@ mod tests {
         let odd = Sample::of(&page(&odd), hour, None, None);
         assert!(
             odd.to_string()
-                .contains(": 2 of the rows were not received in it"),
-            "{odd}"
+                .starts_with("2 rows and more received in the last hour")
         );
+        assert!(odd.to_string().ends_with("not received in it: 2"), "{odd}");
         assert_eq!(odd.facts()["outside"], 2);
+    }
+
+    #[test]
+    fn that_there_was_no_mail_is_said_only_when_it_is_so() {
+        let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
+        let start = at(-3000).unwrap();
+        let hour = Window::new(start, start + TimeDelta::hours(1)).unwrap();
+        let said = |row: &str, received: &[Option<DateTime<Utc>>], next: Option<()>| {
+            let rows = received.iter().map(|received| {
+                let key = RowKeyer::new([1; 16]).key(&["1".to_owned()], "");
+                RowSpan::new(0..row.len(), key, *received).unwrap()
+            });
+            let page = Page::of(row.to_owned(), rows.collect(), next).unwrap();
+            Sample::of(&page, hour, None, None).to_string()
+        };
+        let none = "no row was received in the last hour";
+        assert_eq!(said("", &[], None), none);
+        assert!(said("", &[], Some(())).contains("further pages follow"));
+        assert!(said("{}", &[None], None).starts_with("no row that can be read is known"));
+        let strange = said(r#"{"senderAddress":7}"#, &[at(0)], None);
+        assert_eq!(
+            strange,
+            "1 row received in the last hour, the newest at 2026-11-18 11:06:40 UTC: what it says cannot be \
+             shown"
+        );
     }
 }
