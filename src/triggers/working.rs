@@ -131,7 +131,9 @@ impl Working {
 
     /// The same was no use.
     pub(super) fn gives_up(&self) {
-        self.lock().mass_mail.given_up += 1;
+        let counts = &mut self.lock().mass_mail;
+        counts.messages += 1;
+        counts.given_up += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
@@ -300,6 +302,15 @@ mod tests {
         assert_eq!(told["allowance"]["allowed_in_5_minutes"], 68);
         assert_eq!(told["batches_on_their_way"], 4);
         assert_eq!(told["mass_mail"]["windows_waiting"], 2);
+    }
+
+    #[test]
+    fn a_message_that_is_given_up_was_asked_for_too() {
+        let working = Working::new(Hidden::default(), &[]);
+        working.completes(3);
+        working.gives_up();
+        let counts = working.lock().mass_mail;
+        assert_eq!((counts.messages, counts.given_up), (2, 1));
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
