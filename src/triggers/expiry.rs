@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use sekoia::Context;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::words::moment;
+use super::words::{counted, moment};
 
 /// The metric with the end of the certificate.
 pub(super) const METRIC: &str = "certificate_end_timestamp_seconds";
@@ -58,7 +58,10 @@ pub(super) fn sentence(end: DateTime<Utc>, now: DateTime<Utc>) -> String {
             format!("the certificate of the app has ended at {end}: {CURE}")
         }
         0 => format!("the certificate of the app ends at {end}, within a day: {CURE}"),
-        days @ ..=30 => format!("the certificate of the app ends at {end}, in {days} days: {CURE}"),
+        days @ ..=30 => format!(
+            "the certificate of the app ends at {end}, in {}: {CURE}",
+            counted(days.cast_unsigned(), "day")
+        ),
         days => format!("the certificate of the app ends at {end}, in {days} days"),
     }
 }
@@ -133,6 +136,7 @@ mod tests {
             "the certificate of the app ends at 2027-01-15 08:00:00 UTC, in 40 days"
         );
         assert!(at(8 * 24).contains("in 8 days: upload a new one"));
+        assert!(at(30).contains("in 1 day: upload a new one"));
         assert!(at(3).contains("within a day: upload a new one"));
         assert!(at(-1).contains("has ended at 2027-01-15 08:00:00 UTC: upload"));
     }

@@ -15,7 +15,13 @@ use rows::{Window, exclude::Rule};
 use sekoia::{Context, Heartbeat, Intake, Log, Side};
 
 use self::figures::{ByRule, Figures};
-use super::{hiding::Hidden, summary::Summary, unwanted, words::moment, working::Working};
+use super::{
+    hiding::Hidden,
+    summary::Summary,
+    unwanted,
+    words::{counted, moment},
+    working::Working,
+};
 
 /// Turns events of the fetch loop into log lines, metrics and heartbeats.
 #[derive(Debug)]
@@ -225,8 +231,8 @@ impl Observer for Report {
             Event::Recovered(failures) => {
                 self.heartbeat.succeeded(Side::Source);
                 self.log.info(format!(
-                    "The message trace answers again after {failures} failed requests; nothing was \
-                     skipped."
+                    "The message trace answers again after {}; nothing was skipped.",
+                    counted(u64::from(failures), "failed request")
                 ));
             }
             Event::Narrowed { window, sentence } => {

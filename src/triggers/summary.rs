@@ -199,7 +199,7 @@ impl State {
             excluded,
             ..
         } = self.count;
-        let rows = self.count.sent();
+        let rows = words::counted(self.count.sent() as u64, "row");
         self.count = PageCount::default();
         self.since = Some(now);
         let (state, backlog) = match standing.oldest_missing {
@@ -218,7 +218,7 @@ impl State {
             excluded => format!("{excluded} excluded, "),
         };
         Some(format!(
-            "{state}: {rows} rows {lately}, {late} late, {changed} with a changed status, \
+            "{state}: {rows} {lately}, {late} late, {changed} with a changed status, \
              {excluded}backlog {backlog}."
         ))
     }
@@ -279,8 +279,7 @@ mod tests {
         let lines = |minute| summary.lines(&standing(), None, at(minute));
         assert_eq!(lines(0), []);
         summary.add(rows(1, 0));
-        let text =
-            "Up to date: 1 rows since the start, 0 late, 0 with a changed status, backlog 0.";
+        let text = "Up to date: 1 row since the start, 0 late, 0 with a changed status, backlog 0.";
         assert_eq!(lines(0), [(Level::Info, text.to_owned())]);
         summary.add(rows(7, 2));
         let text = "Up to date: 9 rows in the last minute, 2 late, 0 with a changed status, \

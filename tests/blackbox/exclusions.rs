@@ -61,8 +61,8 @@ async fn are_left_out_counted_and_delivered_without_the_rule(trigger: Trigger) {
     assert_eq!(process.metric(BY_STATUS).await, Some(1.0));
     world.tell_ports(&mut process).await;
     let said = world.says(&["status"]).await;
-    let told = "excluded   since the run began, by exclude_senders 2: 6 rows, exclude_recipients 1: 1 rows, \
-                exclude_statuses 1: 1 rows";
+    let told = "excluded   since the run began, by exclude_senders 2: 6 rows, exclude_recipients 1: 1 row, \
+                exclude_statuses 1: 1 row";
     assert!(said.stdout.contains(told), "{said}");
     let said = world.says(&["status", "--json"]).await;
     let status: Value = serde_json::from_str(&said.stdout).unwrap();

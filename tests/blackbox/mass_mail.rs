@@ -71,8 +71,7 @@ async fn all_recipients_are_delivered_and_it_is_told() {
         }
         world.tell_ports(&mut process).await;
         let said = world.says(&["status"]).await;
-        let told =
-            "1 messages were asked for by their ids since the run began, which has shown 300 more";
+        let told = "1 message asked for by id since the run began, which has shown 300 more rows";
         assert!(said.stdout.contains(told), "{said}");
         process.stop().await;
         let output = process.output();

@@ -225,7 +225,7 @@ pub(super) fn tell(
         counts.push(format!("{lost} whose verdict is lost"));
     }
     let rows = progress.map(|progress| progress.counts.rows);
-    let rows = rows.map_or_else(String::new, |rows| format!(" {rows} rows were read."));
+    let rows = rows.map_or_else(String::new, |rows| format!(" {} read.", rows_were(rows)));
     let text = format!(
         "{}: of the {} from {}, {}.{rows}",
         outcome.head(),

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     super::{
         details::{Detailed, reason},
-        words::{moment, span},
+        words::{counted, moment, span},
         working::{AtWork, Doing, FromTo, MassMail},
     },
     Line, line,
@@ -29,11 +29,13 @@ impl Doing {
             windows_waiting,
         } = self.mass_mail;
         let mut text = format!(
-            "{messages} messages were asked for by their ids since the run began, which has shown \
-             {rows_only_by_id} more rows"
+            "{} asked for by id since the run began, which has shown {}",
+            counted(messages, "message"),
+            counted(rows_only_by_id, "more row")
         );
         if windows_waiting > 0 {
-            text.push_str(&format!("; {windows_waiting} windows wait for that"));
+            let windows = counted(windows_waiting as u64, "window");
+            text.push_str(&format!("; windows that wait for that: {windows}"));
         }
         if given_up > 0 {
             text.push_str(&format!(
@@ -77,7 +79,8 @@ impl Doing {
 
     pub(super) fn excluded(&self) -> Option<Line> {
         let rules = self.excluded.iter();
-        let told = rules.map(|one| format!("{} {}: {} rows", one.setting, one.rule, one.rows));
+        let told =
+            rules.map(|one| format!("{} {}: {}", one.setting, one.rule, counted(one.rows, "row")));
         let told: Vec<String> = told.collect();
         let text = format!("since the run began, by {}", told.join(", "));
         (!told.is_empty()).then(|| line("excluded", text, json!(self.excluded), false))

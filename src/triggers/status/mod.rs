@@ -342,7 +342,8 @@ fn clock(process: &Answers) -> Line {
     }
     if steps > 0.0 {
         text.push_str(&format!(
-            "; set, or stood still, {steps} times since its start"
+            "; set, or stood still, {steps} time{} since its start",
+            if steps > 1.0 { "s" } else { "" }
         ));
     }
     let facts = json!({"skew_seconds": skew, "steps": steps});
