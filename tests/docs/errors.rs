@@ -149,7 +149,7 @@ const NOT_ERRORS: [&str; 97] = [
 ];
 
 /// Texts of commands that tell what is so, and nothing is wrong with it.
-const NO_TROUBLE: [&str; 81] = [
+const NO_TROUBLE: [&str; 83] = [
     "… missing: … … delivered now, … became dead letters",
     "; … became dead letters instead",
     "not asked after a refusal",
@@ -197,6 +197,8 @@ const NO_TROUBLE: [&str; 81] = [
     "as the Reporting Web Service has ended for this organization",
     "begins as far back as `start_time` says",
     "as the service's, as far as its answers tell",
+    "not compared with the service's yet: no page was read since the start",
+    "once the trigger runs",
     ": set it right (NTP)",
     "; set, or stood still, … time… since its start",
     "… events since its start",

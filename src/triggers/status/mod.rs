@@ -153,15 +153,16 @@ pub(crate) async fn status(
     let later = Later::in_use(all, &folder).await.ok().flatten();
     let verdict = ProcessVerdict::of(probe, !position.bad && later.is_none());
     let doing = probe.process.as_ref().map(Doing::of);
+    let runs = probe.in_use || probe.process.is_some();
     let mut lines = vec![process(probe, works_elsewhere, now)];
     lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
     lines.extend(tenant(probe, &folder, is_elsewhere).await);
     lines.extend(service(storage).await);
     lines.push(position);
     lines.extend(probe.process.as_ref().and_then(behind));
-    lines.extend(timeline(storage, doing.as_ref(), now).await);
+    lines.extend(timeline(storage, doing.as_ref(), runs, now).await);
     lines.extend(backfill(storage, probe.in_use, now).await);
-    lines.extend(nightly::nights(storage, now).await);
+    lines.extend(nightly::nights(storage, runs, now).await);
     if let Some(doing) = &doing {
         lines.extend(doing.lines(now));
         lines.extend(doing.excluded());
@@ -298,8 +299,13 @@ fn behind(process: &Answers) -> Option<Line> {
 }
 
 /// What lies before the live edge, and is not done with. `doing` is what a process tells that reads
-/// it.
-async fn timeline(storage: &Storage, doing: Option<&Doing>, now: DateTime<Utc>) -> Vec<Line> {
+/// it; nobody does when nothing `runs`.
+async fn timeline(
+    storage: &Storage,
+    doing: Option<&Doing>,
+    runs: bool,
+    now: DateTime<Utc>,
+) -> Vec<Line> {
     let gaps = match Gaps::in_storage(storage).await {
         Ok(gaps) => gaps,
         Err(error) => return vec![line("gaps", chain(&error), json!({}), true)],
@@ -314,7 +320,11 @@ async fn timeline(storage: &Storage, doing: Option<&Doing>, now: DateTime<Utc>) 
     let gone = |name, text| line(name, text, Value::Null, true);
     lines.extend(gaps.lost().map(|text| gone("lost", text)));
     lines.extend(gaps.skipped().map(|text| gone("skipped", text)));
-    let settling = gaps.settling().unwrap_or_else(|| "none".to_owned());
+    let settling = match gaps.settling() {
+        Some(settling) if runs => settling,
+        Some(settling) => format!("{settling}, once the trigger runs"),
+        None => "none".to_owned(),
+    };
     lines.push(line("settling", settling, Value::Null, false));
     lines.push(line("timeline", String::new(), gaps.timeline(), false));
     lines
@@ -330,9 +340,13 @@ async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option
 fn clock(process: &Answers) -> Line {
     let figure = |name| process.own_metric(name).unwrap_or(0.0);
     let (skew, steps) = (figure("clock_skew_seconds"), figure("clock_steps_total"));
+    // Without a page nobody has told the service's time, and the figure stands at nothing.
+    let is_known = skew.abs() > 0.0 || figure("lane_requests_total") > 0.0;
     let bad = skew.abs() > CLOCK_OFF;
     let way = if skew > 0.0 { "behind" } else { "ahead of" };
-    let mut text = if skew.abs() < 2.0 {
+    let mut text = if !is_known {
+        "not compared with the service's yet: no page was read since the start".to_owned()
+    } else if skew.abs() < 2.0 {
         "as the service's, as far as its answers tell".to_owned()
     } else {
         format!("{:.0} s {way} the service's", skew.abs())
@@ -346,6 +360,7 @@ fn clock(process: &Answers) -> Line {
             if steps > 1.0 { "s" } else { "" }
         ));
     }
+    let skew = is_known.then_some(skew);
     let facts = json!({"skew_seconds": skew, "steps": steps});
     line("clock", text, facts, bad)
 }
@@ -388,5 +403,52 @@ fn line(name: &'static str, text: String, facts: Value, bad: bool) -> Line {
         text,
         facts,
         bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use collect::{
+        coverage::Coverage,
+        lateness::Lateness,
+        timeline::{TIMELINE_FILE, Timeline},
+    };
+    use rows::Window;
+    use sekoia::MemoryBackend;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_nobody_has_compared_is_not_called_right() {
+        let told = |pages: u64| {
+            let name = "symphony_module_common_lane_requests_total";
+            clock(&Answers {
+                alive: true,
+                errors: Default::default(),
+                metrics: format!("{name}{{lane=\"live\"}} {pages}\n"),
+            })
+        };
+        assert!(told(0).text.starts_with("not compared"));
+        assert_eq!(told(0).facts["skew_seconds"], Value::Null);
+        assert!(told(1).text.starts_with("as the service's"));
+        assert_eq!(told(1).facts["skew_seconds"], 0.0);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_works_on_waits_for_the_trigger() {
+        let at = |minutes: i64| DateTime::from_timestamp(1_795_000_000 + minutes * 60, 0).unwrap();
+        let mut coverage = Coverage::new(at(0));
+        coverage.reach(at(10));
+        coverage.read(Window::new(at(10), at(20)).unwrap(), at(20), 5);
+        let kept = Timeline::new(at(21), coverage, Lateness::default());
+        let storage = Storage::new(MemoryBackend::default());
+        let text = serde_json::to_vec(&kept).unwrap();
+        storage.write(TIMELINE_FILE, text).await.unwrap();
+        for (runs, end) in [(true, "UTC"), (false, "UTC, once the trigger runs")] {
+            let lines = timeline(&storage, None, runs, at(22)).await;
+            let settling = lines.iter().find(|line| line.name == "settling");
+            let text = &settling.unwrap().text;
+            assert!(text.ends_with(end), "{text}");
+        }
     }
 }

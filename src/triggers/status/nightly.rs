@@ -13,12 +13,16 @@ use serde_json::{Value, json};
 
 use super::{super::words::moment, Line, found};
 
-/// What there is to say of a standing order; none when there is none.
-pub(super) async fn nights(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
-    found("verify", told(storage, now).await)
+/// What there is to say of a standing order; none when there is none. Nobody follows it when nothing `runs`.
+pub(super) async fn nights(storage: &Storage, runs: bool, now: DateTime<Utc>) -> Option<Line> {
+    found("verify", told(storage, runs, now).await)
 }
 
-async fn told(storage: &Storage, now: DateTime<Utc>) -> io::Result<Option<(String, Value, bool)>> {
+async fn told(
+    storage: &Storage,
+    runs: bool,
+    now: DateTime<Utc>,
+) -> io::Result<Option<(String, Value, bool)>> {
     let Some(standing) = StandingOrder::in_force(storage).await? else {
         return Ok(None);
     };
@@ -47,6 +51,11 @@ async fn told(storage: &Storage, now: DateTime<Utc>) -> io::Result<Option<(Strin
             text += &format!("; the next one at {}", moment(next));
             Some(next)
         }
+    };
+    text += match (runs, &under_way) {
+        (true, _) => "",
+        (false, Some(_)) => ", and goes on once the trigger runs",
+        (false, None) => ", once the trigger runs",
     };
     let last = nights.last.as_ref();
     let unproven = last.map_or(0, Night::unproven);
