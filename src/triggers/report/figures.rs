@@ -68,7 +68,7 @@ figures! {
         "Time that Microsoft refuses as too old, and that is asked for again");
     unsettled: Counter<f64, AtomicU64> = figure(
         "unsettled_seconds",
-        "Time that was not read as often as it should have been, for want of quota");
+        "Time that was not read again until settle_time, as neither the quota nor the answers allowed for it");
     skew: Gauge<f64, AtomicU64> = figure(
         "clock_skew_seconds",
         "How far the service's clock is ahead of this machine's; 0 while that is not known");
@@ -77,7 +77,7 @@ figures! {
         "How often the clock of this machine was set, or the machine has slept");
     checkpoint: Gauge = figure(
         "complete_until_timestamp_seconds",
-        "Everything received before this instant has been read and accepted by the intake");
+        "Everything received before this instant has been read, and is accepted, a dead letter, lost or skipped");
     lanes: Family<Label, Counter> = figure(
         "lane_requests",
         "Pages of the message trace that were read, by what for: live, settle, backlog, backfill or verify");
