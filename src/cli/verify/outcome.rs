@@ -66,8 +66,8 @@ pub(super) fn exit_codes() -> &'static str {
      was given up, as asked), or none is final yet\n   1  it could not begin, or it failed\n   2  the dates cannot be used, or \
      another verification is not finished\n   3  it is not finished: the same command goes on with it, and \
      so does the trigger\n   4  Microsoft refuses, and a person must act: what to do is said\n   5  somebody \
-     else has given it up\n   6  rows were missing; they are named, and delivered now\n   7  some hours are \
-     not proven: which, and why, is said\n  10  the settings do not fit the trigger"
+     else has given it up\n   6  rows were missing; they are named, and delivered now or with the dead letters\n   \
+     7  some hours are not proven: which, and why, is said; or verdicts are lost, since their file is damaged\n  10  the settings do not fit the trigger"
 }
 
 /// How many hours there are of each finding, best first.
@@ -259,6 +259,7 @@ pub(super) fn json(
         "from": range.start(),
         "to": range.end(),
         "hours": counts,
+        "verdicts_lost": if outcome == OrderOutcome::Done { lost } else { 0 },
         "rows_read": progress.map(|one| one.counts.rows),
         "rows_delivered": progress.map(|one| one.counts.delivered),
         "duration_seconds": progress.map(|one| one.worked),
@@ -388,6 +389,10 @@ pub(super) mod tests {
         progress.phase = OrderPhase::Done;
         assert_eq!(lost(range, Some(&progress), &[]), 3);
         assert_eq!(lost(range, None, &[]), 3);
+        let told =
+            |outcome| json("t", outcome, range, Some(&progress), &[])["verdicts_lost"].clone();
+        assert_eq!(told(OrderOutcome::Done), 3);
+        assert_eq!(told(OrderOutcome::Cancelled), 0, "these were never judged");
         let came_out = |lost| came_out(OrderOutcome::Done, lost, &[]);
         assert_eq!((came_out(0), came_out(1)), ((0, "open"), (7, "unproven")));
     }
