@@ -101,7 +101,21 @@ pub(super) async fn run(
     for left in &mut outcome.left {
         left.reason = session.context.log.masked(&left.reason);
     }
-    tell(&outcome, arguments.json)
+    let mut unreadable = Vec::new();
+    if order.letters.is_none() && outcome.done {
+        // Whether there were letters in them, nobody knows.
+        unreadable = collect::letters::each(&session.context.storage, |_| {}).await?;
+        say_unreadable(&unreadable);
+    }
+    tell(&outcome, &unreadable, arguments.json)
+}
+
+fn say_unreadable(names: &[String]) {
+    for name in names {
+        say(&format!(
+            "{name} is no file of dead letters that can be read: what lies there is not listed."
+        ));
+    }
 }
 
 /// Prints all letters, without what is in them.
@@ -110,13 +124,9 @@ async fn list(session: &OfflineSession<'_>, as_json: bool) -> anyhow::Result<Exi
     let files = &session.context.storage;
     let look = |letter| letters.push(shown(letter, session));
     let unusable = collect::letters::each(files, look).await?;
-    for name in &unusable {
-        say(&format!(
-            "{name} is no file of dead letters that can be read: what lies there is not listed."
-        ));
-    }
+    say_unreadable(&unusable);
     if as_json {
-        print_document(&json!({ "letters": letters }))?;
+        print_document(&json!({"letters": letters, "unreadable_files": unusable}))?;
         return Ok(ExitCode::SUCCESS);
     }
     if letters.is_empty() && unusable.is_empty() {
@@ -222,7 +232,12 @@ async fn perform(
     }
 }
 
-fn tell(outcome: &LettersOutcome, as_json: bool) -> anyhow::Result<ExitCode> {
+/// `unreadable` are files that may have letters that were to go.
+fn tell(
+    outcome: &LettersOutcome,
+    unreadable: &[String],
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     if as_json {
         print_document(&json!(outcome))?;
     } else {
@@ -244,11 +259,11 @@ fn tell(outcome: &LettersOutcome, as_json: bool) -> anyhow::Result<ExitCode> {
         }
         let is_none =
             outcome.accepted.is_empty() && outcome.dropped.is_empty() && outcome.left.is_empty();
-        if outcome.done && is_none {
+        if outcome.done && is_none && unreadable.is_empty() {
             say("There are no dead letters.");
         }
     }
-    let stays = !outcome.left.is_empty() || !outcome.done;
+    let stays = !outcome.left.is_empty() || !outcome.done || !unreadable.is_empty();
     Ok(if stays {
         ExitCode::from(STAY)
     } else {

@@ -85,6 +85,26 @@ async fn what_is_too_long_is_listed_sent_again_and_dropped() {
     assert_eq!(said.code, Some(0), "{said}");
     assert!(said.stdout.contains("\"dropped\""), "{said}");
     assert_eq!(listed(&world).await.len(), 0);
+
+    // What cannot be read is no sign that there are none.
+    let name = "dead-letters/7.jsonl";
+    let path = world.data().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    let said = world.says(&["dead-letters", "retry", "--all"]).await;
+    assert_eq!(said.code, Some(3), "{said}");
+    assert!(
+        said.stderr
+            .contains(&format!("{name} is no file of dead letters")),
+        "{said}"
+    );
+    assert!(
+        !said.stderr.contains("There are no dead letters."),
+        "{said}"
+    );
+    let said = world.says(&["dead-letters", "--json"]).await;
+    let listed: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(listed["unreadable_files"][0], name, "{said}");
 }
 
 /// Nobody knows how many letters lie in it.
