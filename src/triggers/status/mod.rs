@@ -156,7 +156,7 @@ pub(crate) async fn status(
     let runs = probe.in_use || probe.process.is_some();
     let mut lines = vec![process(probe, works_elsewhere, now)];
     lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
-    lines.extend(tenant(probe, &folder, is_elsewhere).await);
+    lines.extend(tenant(probe, &folder, (is_elsewhere, works_elsewhere)).await);
     lines.extend(service(storage).await);
     lines.push(position);
     lines.extend(probe.process.as_ref().and_then(behind));
@@ -245,13 +245,20 @@ fn process(probe: &ProcessProbe, works_elsewhere: bool, now: DateTime<Utc>) -> L
     line("process", text, facts, bad)
 }
 
-/// Whose mail it is; none before the first run.
-async fn tenant(probe: &ProcessProbe, folder: &str, is_elsewhere: bool) -> Option<Line> {
+/// Whose mail it is; none before the first run. Whether another one was collected last, and whether a process
+/// works for that.
+async fn tenant(
+    probe: &ProcessProbe,
+    folder: &str,
+    (is_elsewhere, works_elsewhere): (bool, bool),
+) -> Option<Line> {
     let told = tenant::told(&probe.storage, folder).await;
     let (mut text, facts) = told.ok()??;
-    if is_elsewhere {
-        text.push_str("; another one was collected last, and only that one has a process");
-    }
+    text.push_str(match (is_elsewhere, works_elsewhere) {
+        (_, true) => "; another one was collected last, and only that one has a process",
+        (true, false) => "; another one was collected last",
+        (false, false) => "",
+    });
     Some(line("tenant", text, facts, is_elsewhere))
 }
 
@@ -432,6 +439,31 @@ mod tests {
         assert_eq!(told(0).facts["skew_seconds"], Value::Null);
         assert!(told(1).text.starts_with("as the service's"));
         assert_eq!(told(1).facts["skew_seconds"], 0.0);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_was_collected_last_need_not_have_a_process() {
+        let storage = Storage::new(MemoryBackend::default());
+        let id = "11111111-aaaa-4aaa-8aaa-111111111111";
+        let binding = json!({"version": 1, "tenant": id, "tenant_id": id, "service": "graph"});
+        let written = storage.write("tenant.json", binding.to_string()).await;
+        written.unwrap();
+        let probe = ProcessProbe {
+            storage,
+            place: "here".to_owned(),
+            root: None,
+            in_use: false,
+            port: 8000,
+            process: None,
+            other_answers: false,
+            kept_error: None,
+        };
+        for works in [true, false] {
+            let line = tenant(&probe, "", (true, works)).await.unwrap();
+            let text = &line.text;
+            assert!(text.contains("another one was collected last"), "{text}");
+            assert_eq!(text.contains("has a process"), works, "{text}");
+        }
     }
 
     #[tokio::test]
