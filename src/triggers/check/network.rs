@@ -31,6 +31,7 @@ pub(super) struct Answered {
     host: String,
     /// How far this machine's clock is ahead of the server's, at least.
     ahead: Option<TimeDelta>,
+    took: Duration,
 }
 
 impl Reached {
@@ -55,15 +56,15 @@ impl Reached {
 
     pub(super) fn compare_clocks(&self, findings: &mut Findings<'_>) {
         let told = self.0.iter().flatten();
-        let mut told = told.filter_map(|answer| Some((&answer.host, answer.ahead?)));
-        let Some((host, ahead)) = told.next() else {
+        let mut told = told.filter_map(|answer| Some((answer, answer.ahead?)));
+        let Some((Answered { host, took, .. }, ahead)) = told.next() else {
             findings.skip(CLOCK, "no server of Microsoft tells its time");
             return;
         };
         #[allow(clippy::cast_precision_loss, reason = "a figure")]
         let facts = json!({"seconds_ahead": ahead.num_milliseconds() as f64 / 1000.0});
         if ahead.abs() <= TOLERANCE {
-            let text = format!("within {} s of {host}", ahead.num_seconds().abs() + 1);
+            let text = format!("within {} s of {host}", apart(ahead, *took));
             findings.pass(CLOCK, text, facts);
         } else {
             let side = if ahead > TimeDelta::zero() {
@@ -101,20 +102,24 @@ pub(super) async fn reach(
             return None;
         }
     };
-    let took = began.elapsed().as_millis();
+    let took = began.elapsed();
     let secure = root.scheme_str() == Some("https");
     let protocol = if secure { "over TLS" } else { "without TLS" };
     let via = context.http.via(&root);
     let through = via.as_ref().map_or_else(String::new, |via| {
         format!(" through the proxy {via} ({})", via.variable)
     });
-    let text = format!("{host} answers in {took} ms {protocol}{through}");
+    let text = format!(
+        "{host} answers in {} ms {protocol}{through}",
+        took.as_millis()
+    );
     let proxy = via.map(|via| via.to_string());
-    let facts = json!({"host": host, "milliseconds": took, "proxy": proxy});
+    let facts = json!({"host": host, "milliseconds": took.as_millis(), "proxy": proxy});
     findings.pass(NETWORK, text, facts);
     Some(Answered {
         host,
         ahead: compared(answer.headers(), asked, context.clock.now()),
+        took,
     })
 }
 
@@ -146,6 +151,13 @@ fn ahead(date: DateTime<Utc>, asked: DateTime<Utc>, answered: DateTime<Utc>) -> 
     }
 }
 
+/// How many seconds two clocks are apart at most, to the second. The server's date is cut to one, and may be of
+/// any moment of the answer.
+fn apart(ahead: TimeDelta, took: Duration) -> u64 {
+    let took = took + Duration::from_millis(500);
+    ahead.num_seconds().unsigned_abs() + 1 + took.as_secs()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +173,14 @@ mod tests {
         assert_eq!(ahead(5900, 6100), 0);
         assert_eq!(ahead(66_500, 66_600), 60_500);
         assert_eq!(ahead(-56_000, -55_000), -60_000);
+    }
+
+    #[test]
+    fn an_answer_that_takes_long_tells_the_time_less_well() {
+        let within = |ahead, took| apart(TimeDelta::seconds(ahead), Duration::from_millis(took));
+        assert_eq!(within(0, 40), 1);
+        assert_eq!(within(-3, 40), 4);
+        assert_eq!(within(0, 5900), 7);
     }
 
     #[test]
