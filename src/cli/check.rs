@@ -213,7 +213,7 @@ impl Output {
         }
         let before = self.before.iter();
         let mut before = before.filter(|one| one.topic == finding.topic);
-        if before.nth(number).map(|one| one.outcome) == Some(finding.outcome) {
+        if before.nth(number).is_some_and(|one| is_same(one, finding)) {
             return Ok(());
         }
         let style = match finding.outcome {
@@ -286,6 +286,17 @@ impl Output {
     }
 }
 
+/// Whether a round has found the same as the one before. A failure may have another reason now: ids, times and
+/// counts in its words are other ones each time, and all else tells.
+fn is_same(before: &CheckFinding, now: &CheckFinding) -> bool {
+    let words = |finding: &CheckFinding| -> Vec<String> {
+        let words = finding.text.split_whitespace();
+        let words = words.filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+        words.map(str::to_owned).collect()
+    };
+    before.outcome == now.outcome && (now.outcome != Outcome::Fail || words(before) == words(now))
+}
+
 /// Prints one line at once: who reads it may wait for it.
 fn print_json(value: &Value) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
@@ -297,6 +308,38 @@ fn print_json(value: &Value) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use crate::triggers;
+
+    #[test]
+    fn a_failure_with_another_reason_is_told_again() {
+        let found = |outcome, text: &str| CheckFinding {
+            topic: Topic::SETTINGS,
+            outcome,
+            text: text.to_owned(),
+            facts: Map::new(),
+        };
+        let wrong = found(Outcome::Fail, "the secret is wrong (trace id 0d6c-1)");
+        for (now, same) in [
+            (
+                found(Outcome::Fail, "the secret is wrong (trace id 7f2a-9)"),
+                true,
+            ),
+            (
+                found(Outcome::Fail, "the secret has expired (trace id 7f2a-9)"),
+                false,
+            ),
+            (
+                found(Outcome::Warn, "the secret is wrong (trace id 0d6c-1)"),
+                false,
+            ),
+        ] {
+            assert_eq!(is_same(&wrong, &now), same, "{now:?}");
+        }
+        let passes = |text| found(Outcome::Pass, text);
+        assert!(
+            is_same(&passes("no row"), &passes("a row")),
+            "it is as it should be"
+        );
+    }
 
     #[test]
     fn each_kind_of_failure_has_its_exit_code() {
