@@ -26,7 +26,7 @@ pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
         text.push_str(&format!("; the newest is {lag:.0} s old"));
     }
     if dropped > 0.0 {
-        text.push_str(&format!("; {dropped} not accepted, see its log"));
+        text.push_str(&format!("; {dropped} went to the dead letters"));
     }
     let facts = json!({
         "events": delivered,
@@ -34,7 +34,8 @@ pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
         "events_per_second": rate,
         "newest_event_age_seconds": lag,
     });
-    line("delivered", text, facts, dropped > 0.0)
+    // Those that still wait for a person are told by a line of their own.
+    line("delivered", text, facts, false)
 }
 
 /// What the process has in hand, as the intake does not accept it; none when that is nothing.
@@ -87,4 +88,26 @@ pub(super) async fn quota(
         "allowed_until": until,
     });
     Some(line("quota", text, facts, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_to_the_dead_letters_is_told_and_needs_nobody_by_itself() {
+        let process = Answers {
+            alive: true,
+            errors: Default::default(),
+            metrics: "symphony_module_common_forwarded_events_total{intake_key=\"k\"} 7\n\
+                      symphony_module_common_discarded_events_total{intake_key=\"k\"} 2\n"
+                .to_owned(),
+        };
+        let line = rate(&process, DateTime::UNIX_EPOCH);
+        assert_eq!(
+            line.text,
+            "7 events since its start; 2 went to the dead letters"
+        );
+        assert!(!line.bad);
+    }
 }
