@@ -97,7 +97,11 @@ impl OrderSession<'_, VerifyWish> {
             match written.await {
                 // A trigger was started meanwhile.
                 Err(StartError::Storage(StorageError::Locked { .. })) => {}
-                other => return Ok(other?.unwrap_or(Ok(()))?),
+                other => {
+                    let written =
+                        other?.ok_or_else(|| anyhow::anyhow!("stopped before it was begun"))?;
+                    return Ok(written?);
+                }
             }
         }
         Ok(session.leave(StandingOrder::NAME, text.into()).await?)
