@@ -215,7 +215,14 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         if !self.session.is_in_use().await {
             match self.here(&order, is_new).await {
                 Err(StartError::Storage(StorageError::Locked { .. })) => {}
-                other => return other?.unwrap_or(Ok(OrderOutcome::Unfinished.exit_code().into())),
+                other => {
+                    return match other? {
+                        Some(done) => done,
+                        // Nothing is kept of it: nobody goes on with it.
+                        None if is_new => Err(anyhow::anyhow!("stopped before it was begun")),
+                        None => Ok(OrderOutcome::Unfinished.exit_code().into()),
+                    };
+                }
             }
         }
         if is_new {
