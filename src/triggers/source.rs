@@ -211,7 +211,7 @@ impl GraphSource {
         }) = allowance.filter(|_| !before)
         {
             self.log.warning(format!(
-                "Microsoft has refused a request for the quota's sake, which others use too: {allowed} \
+                "Microsoft has refused a request for the quota's sake, which others may use, too: {allowed} \
                  instead of {share} requests in 5 minutes are made from now on, and all again from \
                  {} on, unless it refuses more.",
                 moment(until)
