@@ -361,10 +361,10 @@ impl Observer for Report {
             Event::StoreFailed(error) => {
                 self.heartbeat.failed(Side::Checkpoint);
                 self.log
-                    .exception("The data directory cannot be written; trying again", error);
+                    .exception("The state cannot be read or written; trying again", error);
             }
             Event::Unremembered(rows) => self.log.error(format!(
-                "The data directory could not be written before the stop: {rows} rows that the intake has \
+                "The state could not be written before the stop: {rows} rows that the intake has \
                  accepted are not remembered, and may be sent a second time after the next start."
             )),
         }
