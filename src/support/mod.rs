@@ -221,12 +221,13 @@ impl Gathering {
                 Err(_) => trouble = Some("the file took too long to read".to_owned()),
             }
         }
-        if let Some(trouble) = trouble {
-            self.lacks("lines of the log", &trouble);
+        if let Some(trouble) = &trouble {
+            self.lacks("lines of the log", trouble);
         }
         if text.is_empty() {
             let why = match probe.root {
-                Some(_) => "no trigger of this version has run on these files",
+                Some(_) if trouble.is_some() => "none of its lines could be read",
+                Some(_) => "there are no lines of it among these files",
                 None => "they are not kept in an object store: see the log in Sekoia.io",
             };
             return self.lacks("log.txt", why);

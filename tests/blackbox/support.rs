@@ -293,12 +293,20 @@ async fn an_archive_is_made_of_all_that_is_left() {
     assert!(!world.data().exists(), "nothing is made");
     let manifest = archive.text("manifest.txt");
     assert!(
-        manifest.contains("log.txt: no trigger of this version has run on these files"),
+        manifest.contains("log.txt: there are no lines of it among these files"),
         "{manifest}"
     );
 
     // A state that nobody can read, and no usable configuration.
     fs::create_dir_all(world.data().join("context.json/inside")).unwrap();
+    fs::create_dir(world.data().join("last_lines.log")).unwrap();
+    let (_, _, archive) = archived(&world, &[]).await;
+    let manifest = archive.text("manifest.txt");
+    assert!(
+        manifest.contains("log.txt: none of its lines could be read"),
+        "{manifest}"
+    );
+    fs::remove_dir(world.data().join("last_lines.log")).unwrap();
     fs::write(world.data().join("coverage.json"), [0xff; 100]).unwrap();
     fs::write(world.data().join("last_lines.log"), [0xff; 100]).unwrap();
     let huge = format!("\"{}\"", "x".repeat(3 << 20));
