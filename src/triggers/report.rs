@@ -351,7 +351,7 @@ impl Observer for Report {
             Event::BackfillEnded(progress) => self.backfill_ended(progress),
             Event::Verified(verdict) => self.verified(verdict),
             Event::VerificationEnded { range, progress } => {
-                self.verification_ended(range, &progress.counts);
+                self.verification_ended(range, progress);
             }
             Event::StandingOrder(nights) => self.standing_order(nights),
             Event::NightEnded(nights) => self.night_ended(nights),

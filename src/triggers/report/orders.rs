@@ -4,7 +4,7 @@ use collect::{
     backfill::{BackfillCounts, BackfillProgress},
     nightly::Nights,
     order::OrderPhase,
-    verify::{Finding, Verdict, VerifyCounts},
+    verify::{Finding, Verdict, VerifyCounts, VerifyProgress},
 };
 use rows::Window;
 
@@ -81,16 +81,20 @@ impl Report {
         }
     }
 
-    pub(super) fn verification_ended(&self, range: Window, counts: &VerifyCounts) {
+    pub(super) fn verification_ended(&self, range: Window, progress: &VerifyProgress) {
         let VerifyCounts {
             hours,
             judged,
             delivered,
             ..
-        } = counts;
+        } = &progress.counts;
+        let ended = match progress.phase {
+            OrderPhase::Cancelled => "is cancelled",
+            OrderPhase::Running | OrderPhase::Done => "has ended",
+        };
         self.log.info(format!(
-            "The verification of the rows received from {range} has ended: {judged} of {hours} hours were looked \
-             at, and {delivered} rows were missing and are delivered now."
+            "The verification of the rows received from {range} {ended}: {judged} of {hours} hours were looked \
+             at. Missing rows that are delivered now: {delivered}."
         ));
     }
 
