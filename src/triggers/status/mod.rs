@@ -1,5 +1,6 @@
 //! Where a collection stands, from its files and from its process.
 
+mod clock;
 mod errors;
 mod lanes;
 mod nightly;
@@ -23,9 +24,6 @@ use super::{
     words::{moment, span},
     working::Doing,
 };
-
-/// A clock that is off by more seconds is to be set right.
-const CLOCK_OFF: f64 = 60.0;
 
 /// Clocks that differ by more disagree: which of them is right is not known.
 const DISAGREEING: f64 = 300.0;
@@ -64,7 +62,11 @@ impl ProcessVerdict {
             Self::NotRunning => ("not running", 3, "not running"),
             Self::Stuck => ("stuck", 4, "running, but stuck"),
             Self::Failing => ("failing", 5, "running, but something fails"),
-            Self::NotReached => ("not reached", 6, "running, but not reached at its port"),
+            Self::NotReached => (
+                "not reached",
+                6,
+                "in use by a process that is not reached at its port",
+            ),
             Self::Behind => (
                 "behind",
                 7,
@@ -173,7 +175,7 @@ pub(crate) async fn status(
     // Without its metrics there would be nothing but zeros, which mean something else.
     let measured = probe.process.as_ref();
     let measured = measured.filter(|process| !process.metrics.is_empty());
-    lines.extend(measured.map(clock));
+    lines.extend(measured.map(clock::clock));
     lines.extend(measured.and_then(|process| certificate(process, now)));
     lines.extend(measured.map(|process| pace::rate(process, now)));
     lines.extend(measured.and_then(pace::in_hand));
@@ -228,7 +230,10 @@ fn process(probe: &ProcessProbe, works_elsewhere: bool, now: DateTime<Utc>) -> L
             };
             match probe.in_use {
                 true => (
-                    format!("running on {place}, but not reached: {answer}"),
+                    format!(
+                        "{place} is in use, by a trigger or by a command such as `backfill`, but not reached: \
+                         {answer}"
+                    ),
                     false,
                 ),
                 false => (format!("not running on {place}, and {answer}"), true),
@@ -344,34 +349,6 @@ async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option
     found("backfill", told)
 }
 
-fn clock(process: &Answers) -> Line {
-    let figure = |name| process.own_metric(name).unwrap_or(0.0);
-    let (skew, steps) = (figure("clock_skew_seconds"), figure("clock_steps_total"));
-    // Without a page nobody has told the service's time, and the figure stands at nothing.
-    let is_known = skew.abs() > 0.0 || figure("lane_requests_total") > 0.0;
-    let bad = skew.abs() > CLOCK_OFF;
-    let way = if skew > 0.0 { "behind" } else { "ahead of" };
-    let mut text = if !is_known {
-        "not compared with the service's yet: no page was read since the start".to_owned()
-    } else if skew.abs() < 2.0 {
-        "as the service's, as far as its answers tell".to_owned()
-    } else {
-        format!("{:.0} s {way} the service's", skew.abs())
-    };
-    if bad {
-        text.push_str(": set it right (NTP)");
-    }
-    if steps > 0.0 {
-        text.push_str(&format!(
-            "; set, or stood still, {steps} time{} since its start",
-            if steps > 1.0 { "s" } else { "" }
-        ));
-    }
-    let skew = is_known.then_some(skew);
-    let facts = json!({"skew_seconds": skew, "steps": steps});
-    line("clock", text, facts, bad)
-}
-
 /// What could not be delivered and waits for a person; none when there is nothing.
 async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
     let stock = collect::letters::stock(storage).await;
@@ -424,22 +401,6 @@ mod tests {
     use sekoia::MemoryBackend;
 
     use super::*;
-
-    #[test]
-    fn a_clock_that_nobody_has_compared_is_not_called_right() {
-        let told = |pages: u64| {
-            let name = "symphony_module_common_lane_requests_total";
-            clock(&Answers {
-                alive: true,
-                errors: Default::default(),
-                metrics: format!("{name}{{lane=\"live\"}} {pages}\n"),
-            })
-        };
-        assert!(told(0).text.starts_with("not compared"));
-        assert_eq!(told(0).facts["skew_seconds"], Value::Null);
-        assert!(told(1).text.starts_with("as the service's"));
-        assert_eq!(told(1).facts["skew_seconds"], 0.0);
-    }
 
     #[tokio::test]
     async fn a_tenant_that_was_collected_last_need_not_have_a_process() {
