@@ -110,7 +110,6 @@ async fn an_unusable_position_skips_and_doubles_nothing() {
 
 async fn with_damage(trigger: Trigger, (damage, harm): Harm) {
     let world = stopped_for_three_hours(trigger).await;
-    eprintln!("{damage} with {}", world.name());
     harm(&world);
     let status = world.says(&["status"]).await;
     assert!(
@@ -239,7 +238,6 @@ async fn a_segment_of_delivered_rows_that_is_gone_is_said() {
 
 async fn without_a_segment(trigger: Trigger, (harm, damage): Harm) {
     let world = stopped_for_three_hours(trigger).await;
-    eprintln!("{harm} with {}", world.name());
     let rows = timeline(&world)["segments"].clone();
     let rows: u64 = rows
         .as_object()
@@ -247,7 +245,7 @@ async fn without_a_segment(trigger: Trigger, (harm, damage): Harm) {
         .values()
         .map(|n| n.as_u64().unwrap())
         .sum();
-    assert_eq!(rows, 200);
+    assert_eq!(rows, 200, "{harm}");
     damage(&world);
     let mut process = world.start();
     process

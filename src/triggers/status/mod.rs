@@ -414,6 +414,7 @@ mod tests {
             place: "here".to_owned(),
             root: None,
             in_use: false,
+            is_untold: false,
             port: 8000,
             process: None,
             other_answers: false,

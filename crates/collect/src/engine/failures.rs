@@ -239,7 +239,6 @@ mod tests {
     use super::*;
 
     const VERDICT: FailureVerdict = FailureVerdict {
-        pause: Duration::ZERO,
         call: false,
         is_stubborn: false,
         is_lasting: false,

@@ -24,7 +24,7 @@ fn rows_of_late_are_those_of_the_last_hour() {
 #[test]
 fn after_a_stop_what_fits_on_a_page_is_read_at_once() {
     let schedule = over(&[(window(0, 3600), 3600, 3600)]);
-    let newest = |span| schedule.newest(window(3600, 3600 + span));
+    let newest = |span: i64| schedule.newest(window(3600, 3600 + span));
     assert_eq!(newest(4400), window(3600, 8000));
     assert_eq!(newest(4600), window(8080, 8200), "two minutes of it");
 }
@@ -34,7 +34,7 @@ fn after_a_stop_what_fits_on_a_page_is_read_at_once() {
 fn the_past_is_read_with_the_newest_as_far_as_it_fits_on_a_page() {
     let newest = window(3600, 3660);
     let begins = |schedule: &Schedule| schedule.with_the_past(newest, at(3660)).start();
-    let with_rows = |a_second| over(&[(window(0, 3600), 3600, 3600 * a_second)]);
+    let with_rows = |a_second: u64| over(&[(window(0, 3600), 3600, 3600 * a_second)]);
     assert_eq!(begins(&with_rows(10)), at(3300));
     assert_eq!(begins(&with_rows(13)), at(3600), "too many");
     // Windows as wide as this have failed.
