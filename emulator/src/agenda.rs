@@ -88,6 +88,7 @@ impl World {
             Action::ResumeTraffic => self.rows.set_traffic(true, at),
             Action::MassMail(recipients) => self.receive(at, recipients),
             Action::ModuleClock(ahead) => self.module_ahead = ahead,
+            Action::BeginFreshness => self.ledger.begin_freshness(at),
         }
     }
 

@@ -121,9 +121,10 @@ pub(crate) struct Receipt {
 
 impl Receipt {
     pub(crate) fn confirm(self) {
+        let now = self.emulator.ticks();
         self.emulator
             .world()
             .ledger
-            .acknowledge((&self.key, self.request), &self.accepted);
+            .acknowledge((&self.key, self.request), &self.accepted, now);
     }
 }

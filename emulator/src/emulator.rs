@@ -200,6 +200,11 @@ impl Emulator {
         )
     }
 
+    /// How many events were accepted by answers of the intake that have left at this time or later.
+    pub fn acknowledged_since(&self, since: DateTime<Utc>) -> usize {
+        self.world().ledger.acknowledged_since(ticks(since))
+    }
+
     /// How soon new rows and statuses were delivered to an intake key (none for the first of the
     /// settings), by a collector that asks with this period.
     pub fn freshness(&self, intake_key: Option<&str>, frequency: TimeDelta) -> Freshness {

@@ -33,6 +33,7 @@ mod added;
 mod agenda;
 mod answer;
 mod certificate;
+mod clear;
 mod clock;
 mod connection;
 mod control;

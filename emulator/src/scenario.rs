@@ -56,6 +56,10 @@ pub struct Scenario {
     /// The lives of the module, one after the other. The emulator has no use for them.
     #[serde(default)]
     pub lives: Vec<ModuleLife>,
+    /// Settings of the trigger that are others with the second of these lives, with the third, and so on.
+    /// The emulator has no use for them: they must not say what is not sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<Map<String, Value>>,
 }
 
 fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
@@ -158,6 +162,8 @@ pub enum Action {
     /// The module's clock is so many seconds ahead of the true time from now on. The emulator has no
     /// use for it: [`Emulator::module_time`] shows it to the one who runs the module.
     ModuleClock(i64),
+    /// [`Freshness`](crate::Freshness) is about what can be seen from now on.
+    BeginFreshness,
 }
 
 /// A rule of nothing but fields that it knows: its parts are flattened, which serde cannot check.
@@ -213,6 +219,7 @@ impl Scenario {
             trigger: Map::new(),
             timeline: Vec::new(),
             lives: Vec::new(),
+            restarts: Vec::new(),
         }
     }
 
@@ -301,6 +308,7 @@ impl fmt::Display for Action {
             Self::MassMail(recipients) => {
                 write!(f, "a message to {recipients} recipients is received")
             }
+            Self::BeginFreshness => f.write_str("freshness is looked at from here on"),
             Self::ModuleClock(0) => f.write_str("the module's clock is right"),
             Self::ModuleClock(ahead) => {
                 let direction = if *ahead < 0 { "behind" } else { "ahead" };

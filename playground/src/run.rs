@@ -111,6 +111,10 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
                 "{file:?} sets the module's clock (`module_clock`), but the module is a process here and \
                  goes by the clock of this machine"
             );
+            ensure!(
+                scenario.restarts.is_empty(),
+                "{file:?} has other settings for later lives (`restarts`), which are not heeded here"
+            );
             scenario
         }
         None => Scenario::new(traffic(arguments)),

@@ -34,6 +34,9 @@ pub struct Freshness {
     pub disturbed: bool,
     /// Rows that were visible later than one period after their reception.
     pub late: Delays,
+    /// By how many seconds the slowest delivery took longer than half of the lateness of what it brought:
+    /// the lateness of a row, or how long after the reception a status changed.
+    pub slowest: f64,
     /// All rows, by how late they were visible.
     pub rows: Vec<Delays>,
     /// Changed statuses, by how long after the reception they changed.
@@ -65,9 +68,12 @@ pub struct Delays {
 impl Freshness {
     pub(super) fn new(rows: &[Arrival], changes: &[Arrival], frequency: TimeDelta) -> Self {
         let period = u64::try_from(frequency.num_seconds()).unwrap_or(0);
+        let all = rows.iter().chain(changes);
+        let slowest = all.map(|arrival| arrival.delay.saturating_sub(arrival.lateness / 2));
         Self {
             disturbed: false,
             late: Delays::new(rows, period, None, frequency),
+            slowest: f64::from(slowest.max().unwrap_or(0)) / 10.0,
             rows: bands(rows, frequency, period),
             changes: bands(changes, frequency, period),
         }
@@ -199,6 +205,8 @@ mod tests {
             .collect();
         let freshness = Freshness::new(&rows, &[], TimeDelta::seconds(60));
         assert_eq!((freshness.late.count, freshness.rows.len()), (3, 2));
+        // A row of 10 seconds has taken 59; those of hours have taken less than half of them.
+        assert!((freshness.slowest - 54.0).abs() < 1e-9);
         assert!((freshness.late.in_time - 2.0 / 3.0).abs() < 1e-9);
         let early = &freshness.rows[0];
         assert_eq!(

@@ -59,6 +59,10 @@ pub(crate) struct Ledger {
     accounts: HashMap<String, Account>,
     /// How many requests have brought events.
     requests: u64,
+    /// When answers left that accept events, and how many each accepts.
+    acknowledged: Vec<(Ticks, usize)>,
+    /// Freshness is about what can be seen from then on.
+    fresh_from: Ticks,
     /// Statuses with which a row was shown, by bucket.
     shown: HashMap<u32, Vec<u16>>,
     /// The rows that were not shown as they are.
@@ -138,6 +142,7 @@ impl Ledger {
         (started, now): (Ticks, Ticks),
     ) -> Option<Accepted> {
         let found = self.identify(event, rows, discretion, now);
+        let started = started.max(self.fresh_from);
         let account = self.accounts.entry(key.to_owned()).or_default();
         account.accepted += 1;
         match found {
@@ -168,11 +173,33 @@ impl Ledger {
     }
 
     /// Notes that the answer to a request has left.
-    pub(crate) fn acknowledge(&mut self, (key, request): (&str, u64), accepted: &[Accepted]) {
+    pub(crate) fn acknowledge(
+        &mut self,
+        (key, request): (&str, u64),
+        accepted: &[Accepted],
+        now: Ticks,
+    ) {
+        self.acknowledged.push((now, accepted.len()));
         if let Some(account) = self.accounts.get_mut(key) {
             for one in accepted {
                 account.acknowledge(request, *one);
             }
+        }
+    }
+
+    /// How many events were accepted by answers that have left at this time or later.
+    pub(crate) fn acknowledged_since(&self, since: Ticks) -> usize {
+        let answers = self.acknowledged.iter().rev();
+        let recent = answers.take_while(|(at, _)| *at >= since);
+        recent.map(|(_, events)| events).sum()
+    }
+
+    /// Freshness is only about what can be seen from `now` on.
+    pub(crate) fn begin_freshness(&mut self, now: Ticks) {
+        self.fresh_from = now;
+        for account in self.accounts.values_mut() {
+            account.rows.clear();
+            account.changes.clear();
         }
     }
 
