@@ -97,8 +97,9 @@ impl World {
         let message = Uuid::from_u64_pair(self.seed ^ at.unsigned_abs(), self.rows.by_hand());
         for number in 0..recipients {
             let recipient = format!("mass{number}@contoso.example");
-            self.rows
-                .add(NewRow::new(instant(at), &recipient).trace_id(message));
+            let mut row = NewRow::new(instant(at), &recipient).trace_id(message);
+            row.row.message_id = Some(format!("<{}@contoso.example>", message.simple()));
+            self.rows.add(row);
         }
     }
 }
