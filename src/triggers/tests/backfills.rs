@@ -15,7 +15,7 @@ use super::{
     ACCOUNT, GRAPH,
     draw::{Drawn, scenario},
     property::config,
-    site::{Site, excused},
+    site::Site,
 };
 
 /// From how many hours before the scenario's start, for how many hours, and whether what was asked
@@ -70,7 +70,13 @@ fn check(
         }
         site.live(*life);
         // Only the timeline knows what backfills have delivered long ago.
-        may_double += excused(life, &[StatePart::KnownRows, StatePart::Timeline]);
+        may_double += site.excused(life, &[StatePart::KnownRows, StatePart::Timeline]);
+        let verdict = site.verdict();
+        prop_assert!(
+            verdict.doubled.count <= may_double,
+            "{verdict}\n{}",
+            site.output()
+        );
     }
     site.leave(&order(start - span, start));
     site.live(*last);
@@ -81,6 +87,7 @@ fn check(
         "{verdict}\n{}",
         site.output()
     );
+    prop_assert_eq!(site.leak(), None, "{}", site.output());
     Ok(())
 }
 

@@ -2,17 +2,20 @@
 
 use std::{
     fs,
-    path::PathBuf,
-    sync::{Arc, Mutex},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use base::{Clock, http::Http};
-use chrono::{DateTime, Utc};
-use collect::order::OrderFile;
+use chrono::{DateTime, TimeDelta, Utc};
+use collect::{letters::FOLDER, order::OrderFile};
 use emulator::{
-    Action, Damage, Discretion, Emulator, Ending, Event, ModuleLife, Scenario, Scope, StatePart,
-    Traffic, Verdict,
+    Action, Damage, Discretion, Emulator, Ending, Endpoint, Event, ModuleLife, Scenario, Scope,
+    StatePart, Traffic, Verdict,
 };
 use sekoia::{Console, Directories, Environment, Host, run_on};
 use serde_json::{Map, Value, json};
@@ -27,8 +30,12 @@ use crate::triggers::registry;
 
 /// The setting `chunk_size`, small so that there are many batches.
 const CHUNK: u64 = 50;
-/// As many events as can be on their way to the intake: what a kill may double.
+/// As many events as can be on their way to the intake.
 pub(super) const IN_FLIGHT: u64 = 4 * CHUNK;
+/// What is said of rows that the service does not keep any more.
+const LOST: &str = "are lost: Microsoft does not keep them";
+/// What was accepted longer than this before a kill is filed, unless the intake has made difficulties.
+const FILED: TimeDelta = TimeDelta::seconds(1);
 
 /// A tenant, a data directory, and one trigger.
 pub(super) struct Site {
@@ -38,6 +45,12 @@ pub(super) struct Site {
     pub(super) http: Http,
     trigger: &'static str,
     settings: Value,
+    /// What of them is another with the second life, the third, and so on.
+    restarts: Vec<Map<String, Value>>,
+    /// How many lives have ended.
+    lived: AtomicUsize,
+    /// When requests to the intake fail for the first time, if they ever do.
+    intake_fails: Option<DateTime<Utc>>,
     output: Arc<Mutex<Vec<String>>>,
 }
 
@@ -62,6 +75,8 @@ impl Site {
         let start = scenario.start;
         let start = start.unwrap_or_else(|| DateTime::from_timestamp(1_795_000_000, 0).unwrap());
         let time = Time::at(start);
+        let failing = scenario.timeline.iter().filter(|event| is_of_intake(event));
+        let failing = failing.map(|event| start + Duration::from_secs(event.at));
         let theirs = time.clone();
         let emulator = scenario.begin(emulator::Clock::new(move || theirs.now()));
         Self {
@@ -71,6 +86,9 @@ impl Site {
             data: directory(),
             trigger,
             settings: Value::Object(scenario.trigger.clone()),
+            restarts: scenario.restarts.clone(),
+            lived: AtomicUsize::new(0),
+            intake_fails: failing.min(),
             output: Arc::default(),
         }
     }
@@ -102,7 +120,9 @@ impl Site {
             "start_time": 6,
             "chunk_size": CHUNK,
         });
-        for (name, value) in self.settings.as_object().unwrap() {
+        let restarts = self.restarts.iter().take(self.lived.load(Relaxed));
+        let settings = self.settings.as_object().unwrap();
+        for (name, value) in settings.iter().chain(restarts.flatten()) {
             trigger[name] = value.clone();
         }
         [
@@ -159,6 +179,7 @@ impl Site {
         if let Some(damage) = life.damage {
             self.damage(damage);
         }
+        self.lived.fetch_add(1, Relaxed);
         self.time.pass(Duration::from_secs(life.away));
     }
 
@@ -234,6 +255,65 @@ impl Site {
         self.output().matches(text).count()
     }
 
+    /// All that it has said, and all that it has kept.
+    fn told(&self) -> String {
+        let mut told = self.output();
+        let mut folders = vec![self.path("")];
+        while let Some(folder) = folders.pop() {
+            let found = fs::read_dir(folder).into_iter().flatten().flatten();
+            for path in found.map(|entry| entry.path()) {
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => told.push_str(&text(&path)),
+                }
+            }
+        }
+        told
+    }
+
+    /// Whether anything lies among the dead letters.
+    fn has_letters(&self) -> bool {
+        let files = fs::read_dir(self.path(FOLDER)).into_iter().flatten();
+        let mut texts = files.flatten().map(|file| text(&file.path()));
+        texts.any(|text| !text.trim().is_empty())
+    }
+
+    /// What it has said or kept that it must not tell anybody: a secret, or what it was to hide.
+    pub(super) fn leak(&self) -> Option<String> {
+        let settings = self.emulator.settings();
+        let (app, account) = (&settings.identity.apps[0], &settings.report.accounts[0]);
+        let secrets = [
+            Some(account.password.expose()),
+            Some(app.secrets[0].value.expose()),
+            self.settings["hash_key"].as_str(),
+        ];
+        let told = self.told();
+        let mut secrets = secrets.into_iter().flatten();
+        let secret = secrets.find(|secret| told.contains(secret));
+        secret
+            .map(str::to_owned)
+            .or_else(|| self.emulator.in_clear(&told))
+    }
+
+    /// How many rows may come twice after a life that has just ended: at a kill what was not filed yet, and
+    /// all that was accepted so far once more, when one of `memories` is damaged.
+    pub(super) fn excused(&self, life: &ModuleLife, memories: &[StatePart]) -> u64 {
+        let damage = life.damage;
+        if damage.is_some_and(|damage| memories.contains(&damage.to)) {
+            return self.emulator.accepted_count(None);
+        }
+        let end = self.emulator.clock().now() - Duration::from_secs(life.away);
+        match life.end {
+            Ending::Stop => 0,
+            // Parts of a batch may wait for the others, however long that takes.
+            Ending::Kill if self.intake_fails.is_some_and(|from| from <= end) => IN_FLIGHT,
+            Ending::Kill => {
+                let recent = self.emulator.acknowledged_since(end - FILED);
+                IN_FLIGHT.min(recent as u64)
+            }
+        }
+    }
+
     /// The module has said this.
     #[track_caller]
     pub(super) fn says(&self, text: &str) {
@@ -278,27 +358,29 @@ pub(super) fn life(seconds: u64, end: Ending, away: u64) -> ModuleLife {
     }
 }
 
-/// How many rows may come twice after a life: what was on its way at a kill, and all that is forgotten
-/// when one of `memories` is damaged.
-pub(super) fn excused(life: &ModuleLife, memories: &[StatePart]) -> u64 {
-    let forgets = life
-        .damage
-        .is_some_and(|damage| memories.contains(&damage.to));
-    match life.end {
-        _ if forgets => u64::MAX / 8,
-        Ending::Kill => IN_FLIGHT,
-        Ending::Stop => 0,
-    }
+/// A fault of the intake.
+fn is_of_intake(event: &Event) -> bool {
+    let Action::Fault { endpoint, .. } = &event.action else {
+        return false;
+    };
+    *endpoint == Endpoint::Intake
 }
 
-/// Leads a trigger through a scenario: nothing may be missing at its end, and nothing may have come
-/// twice but what was on its way at a kill.
+/// What a file has of text.
+fn text(file: &Path) -> String {
+    let bytes = fs::read(file).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Leads a trigger through a scenario: nothing may be missing at its end, nothing may have come twice but
+/// what was on its way at a kill, and nothing be told that is to be hidden. Where the scenario says from
+/// when on all is well, nothing may be late from then on.
 pub(super) fn every_row_once(trigger: &'static str, scenario: &Scenario) -> Result<Site, String> {
     let site = Site::new(trigger, scenario);
     let mut may_double = 0;
     for life in &scenario.lives {
         site.live(*life);
-        may_double += excused(life, &[StatePart::KnownRows]);
+        may_double += site.excused(life, &[StatePart::KnownRows]);
         let verdict = site.verdict();
         if verdict.doubled.count > may_double {
             return Err(format!("rows came twice: {verdict}\n{}", site.output()));
@@ -308,7 +390,48 @@ pub(super) fn every_row_once(trigger: &'static str, scenario: &Scenario) -> Resu
     if verdict.missing.count + verdict.rejected.count + verdict.unasked.count > 0 {
         return Err(format!("{verdict}\n{}", site.output()));
     }
+    if let Some(leak) = site.leak() {
+        return Err(format!("`{leak}` is told\n{}", site.output()));
+    }
+    let mut events = scenario.timeline.iter();
+    if events.any(|event| event.action == Action::BeginFreshness) {
+        is_up_to_date(&site, scenario).map_err(|late| format!("{late}\n{}", site.output()))?;
+    }
     Ok(site)
+}
+
+/// All has been well for hours: nothing was late, the state says so, and nothing was ever called lost.
+fn is_up_to_date(site: &Site, scenario: &Scenario) -> Result<(), String> {
+    let settings = [&scenario.trigger].into_iter().chain(&scenario.restarts);
+    let longest = |name: &str| {
+        let lengths = settings.clone().filter_map(|some| some.get(name)?.as_i64());
+        lengths.max().unwrap_or_default()
+    };
+    let period =
+        TimeDelta::seconds(longest("frequency")) + TimeDelta::minutes(longest("timedelta"));
+    let most = period * 2 + TimeDelta::minutes(15);
+    let freshness = site.emulator.freshness(None, period);
+    // What is left out with one status is first sent with another, however old it is then.
+    let is_all_wanted = settings.clone().all(|some| {
+        let statuses = some.get("exclude_statuses").and_then(Value::as_array);
+        statuses.is_none_or(Vec::is_empty)
+    });
+    if is_all_wanted && freshness.slowest > most.as_seconds_f64() {
+        let slowest = freshness.slowest;
+        return Err(format!("rows were late, by {slowest} s: {freshness}"));
+    }
+    let (end, position) = (site.emulator.clock().now(), site.checkpoint());
+    if position < end - most || position > end {
+        return Err(format!("at {end} the position is {position}"));
+    }
+    if site.said(LOST) > 0 {
+        return Err(String::from("rows were called lost that were not"));
+    }
+    let verdict = site.verdict();
+    if verdict.unreadable.count > 0 && !site.has_letters() {
+        return Err(format!("what cannot be read is not kept: {verdict}"));
+    }
+    Ok(())
 }
 
 /// The same, or the test has failed.
