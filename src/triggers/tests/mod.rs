@@ -14,6 +14,7 @@ mod pages;
 mod property;
 mod services;
 mod site;
+mod troubles;
 mod verifications;
 mod waits;
 

@@ -3,11 +3,12 @@
 //! `PROPTEST_CASES` sets how many scenarios are drawn for each trigger. A failing test prints the
 //! smallest scenario that it has found, with the command that replays it.
 
-use std::{env, fs};
+use std::{collections::BTreeSet, env, fs};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Action, Clock, Event, Scenario, TraceRow};
-use proptest::prelude::*;
+use emulator::{Action, Clock, Event, ModuleLife, Scenario, TraceRow};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+use serde_json::json;
 
 use super::{
     ACCOUNT, ALL, GRAPH, OAUTH,
@@ -72,6 +73,52 @@ proptest! {
         let again: Scenario = json.parse().unwrap();
         prop_assert_eq!(&again, &drawn.0);
         prop_assert_eq!(mail(&again), mail(&drawn.0));
+    }
+}
+
+fn is_lived(lives: &[ModuleLife], second: u64) -> bool {
+    let mut start = 0;
+    lives.iter().any(|life| {
+        let lived = start..=start + life.seconds;
+        start += life.seconds + life.away;
+        lived.contains(&second)
+    })
+}
+
+/// What is drawn has an effect: it happens while the module runs, and to a service that it asks.
+#[test]
+fn every_trouble_meets_a_running_module() {
+    let mut runner = TestRunner::deterministic();
+    for graph in [true, false] {
+        let (drawn, mut kinds) = (scenario(graph), BTreeSet::new());
+        for _ in 0..300 {
+            let Drawn(scenario) = drawn.new_tree(&mut runner).unwrap().current();
+            for event in &scenario.timeline {
+                let action = json!(event.action);
+                assert!(is_lived(&scenario.lives, event.at), "{scenario}");
+                let endpoint = action["fault"]["endpoint"].as_str().unwrap_or_default();
+                assert!(!graph || !endpoint.starts_with("report"), "{action}");
+                let kind = &action["fault"]["rule"]["kind"];
+                kinds.extend(kind.as_str().map(str::to_owned));
+            }
+        }
+        for kind in [
+            "age",
+            "answer",
+            "date",
+            "filter",
+            "fresh_links",
+            "hang",
+            "outside_window",
+            "reach",
+            "reject_events",
+            "reset",
+            "settings",
+            "unreadable_row",
+            "wide",
+        ] {
+            assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
+        }
     }
 }
 
