@@ -23,7 +23,7 @@ impl Emulator {
         let mut slots = Vec::new();
         let oldest = Ticks::MIN / 2;
         world.rows.lives(oldest, now, |life| slots.push(life.slot));
-        let mut hidden = Hidden::default();
+        let mut hidden = Forbidden::default();
         for slot in slots {
             if let Some((_, row)) = world.rows.at(slot, now) {
                 hidden.add(&row, discretion);
@@ -35,13 +35,13 @@ impl Emulator {
 
 /// What must not stand in a text.
 #[derive(Default)]
-struct Hidden {
+struct Forbidden {
     /// In lower case.
     addresses: HashSet<String>,
     subjects: HashSet<String>,
 }
 
-impl Hidden {
+impl Forbidden {
     fn add(&mut self, row: &TraceRow, discretion: &Discretion) {
         let shown = discretion.hidden(row.clone());
         let ids = [&row.message_id, &shown.message_id].map(|id| id.as_deref().unwrap_or_default());

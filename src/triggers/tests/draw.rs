@@ -34,9 +34,9 @@ pub(super) fn one_of<T: Clone + fmt::Debug + 'static, const N: usize>(values: [T
 
 /// When something goes wrong: in which life of the module, and after which part of it, in thousandths. What
 /// goes wrong while it is away harms nobody.
-type Moment = (Index, u64);
+type When = (Index, u64);
 
-fn moment() -> impl Strategy<Value = Moment> {
+fn moment() -> impl Strategy<Value = When> {
     (
         any::<Index>(),
         prop_oneof![1 => Just(0_u64), 4 => 0_u64..1000],
@@ -44,7 +44,7 @@ fn moment() -> impl Strategy<Value = Moment> {
 }
 
 /// How many seconds after the start of the scenario that is.
-fn second_of((life, part): Moment, lives: &[ModuleLife]) -> u64 {
+fn second_of((life, part): When, lives: &[ModuleLife]) -> u64 {
     let number = life.index(lives.len());
     let lived = lives.iter().take(number);
     let before: u64 = lived.map(|life| life.seconds + life.away).sum();
@@ -92,7 +92,7 @@ pub(super) fn scenario(recalls: bool) -> BoxedStrategy<Drawn> {
 }
 
 /// How the Reporting Web Service ends for good, and when. The second way is no end for apps.
-fn ending() -> BoxedStrategy<Option<(Moment, Value)>> {
+fn ending() -> BoxedStrategy<Option<(When, Value)>> {
     let retired = |canned: Canned| json!({ "report": { "retired": canned } });
     let how = one_of([
         retired(Canned::gone()),
