@@ -75,7 +75,8 @@ impl Site {
         let start = scenario.start;
         let start = start.unwrap_or_else(|| DateTime::from_timestamp(1_795_000_000, 0).unwrap());
         let time = Time::at(start);
-        let failing = scenario.timeline.iter().filter(|event| is_of_intake(event));
+        let failing = scenario.timeline.iter();
+        let failing = failing.filter(|event| is_of_intake(&event.action));
         let failing = failing.map(|event| start + Duration::from_secs(event.at));
         let theirs = time.clone();
         let emulator = scenario.begin(emulator::Clock::new(move || theirs.now()));
@@ -359,8 +360,8 @@ pub(super) fn life(seconds: u64, end: Ending, away: u64) -> ModuleLife {
 }
 
 /// A fault of the intake.
-fn is_of_intake(event: &Event) -> bool {
-    let Action::Fault { endpoint, .. } = &event.action else {
+pub(super) fn is_of_intake(action: &Action) -> bool {
+    let Action::Fault { endpoint, .. } = action else {
         return false;
     };
     *endpoint == Endpoint::Intake

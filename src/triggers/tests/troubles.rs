@@ -40,6 +40,11 @@ pub(super) fn trouble(graph: bool) -> BoxedStrategy<Action> {
     .boxed()
 }
 
+/// Requests that fail, for some of them or for some time.
+pub(super) fn failing(graph: bool) -> BoxedStrategy<Action> {
+    prop_oneof![2 => strikes(graph), 1 => outage(graph), 1 => flaky(graph)].boxed()
+}
+
 /// A fault for some requests.
 fn strikes(graph: bool) -> BoxedStrategy<Action> {
     let odd = one_of([204_u16, 206, 409, 421, 423, 425, 449, 499, 400]);

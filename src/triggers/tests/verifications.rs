@@ -8,7 +8,7 @@ use collect::{
     order::{OrderFile as _, OrderPhase},
     verify::{Finding, VERDICTS_FILE, Verdict, VerifyOrder, VerifyProgress, VerifyWork},
 };
-use emulator::{Ending, NewRow, StatePart};
+use emulator::{Action, Ending, NewRow, StatePart};
 use proptest::prelude::*;
 use rows::Window;
 use uuid::Uuid;
@@ -17,7 +17,8 @@ use super::{
     ACCOUNT, GRAPH, OAUTH,
     draw::{Drawn, scenario},
     property::config,
-    site::{Site, life},
+    site::{IN_FLIGHT, Site, is_of_intake, life},
+    troubles::failing,
 };
 
 /// Rows that Microsoft shows only after their hours were final: so many minutes before the start of the
@@ -26,10 +27,26 @@ fn late() -> BoxedStrategy<Vec<i64>> {
     prop::collection::vec(1_i64..100, 0..4).boxed()
 }
 
-/// After how many seconds the verification is broken off, and how, before it is gone on with.
-fn break_off() -> BoxedStrategy<Option<(u64, Ending)>> {
+/// The end of the first life in which there is a verification, which then goes on with it.
+#[derive(Clone, Debug)]
+struct BreakOff {
+    /// After how many seconds.
+    seconds: u64,
+    end: Ending,
+    /// What goes wrong until then.
+    troubles: Vec<Action>,
+}
+
+fn break_off(graph: bool) -> BoxedStrategy<Option<BreakOff>> {
     let end = prop_oneof![Just(Ending::Stop), Just(Ending::Kill)];
-    prop_oneof![Just(None), (1_u64..300, end).prop_map(Some)].boxed()
+    let troubles = prop::collection::vec(failing(graph), 0..3);
+    let broken_off = (1_u64..300, end, troubles);
+    let broken_off = broken_off.prop_map(|(seconds, end, troubles)| BreakOff {
+        seconds,
+        end,
+        troubles,
+    });
+    prop_oneof![1 => Just(None), 2 => broken_off.prop_map(Some)].boxed()
 }
 
 fn order(site: &Site, start: DateTime<Utc>) -> VerifyOrder {
@@ -54,7 +71,7 @@ fn check(
     trigger: &'static str,
     Drawn(scenario): &Drawn,
     late: &[i64],
-    broken_off: Option<(u64, Ending)>,
+    broken_off: Option<BreakOff>,
 ) -> Result<(), TestCaseError> {
     let start = scenario.start.unwrap();
     let site = Site::led_through(trigger, scenario);
@@ -70,10 +87,23 @@ fn check(
     let before = site.verdict();
     let order = order(&site, start - scenario.traffic.backlog.span);
     let mut may_double = 0;
-    if let Some((seconds, end)) = broken_off {
+    if let Some(BreakOff {
+        seconds,
+        end,
+        troubles,
+    }) = broken_off
+    {
         let short = life(seconds, end, 0);
+        let is_intake_well = !troubles.iter().any(is_of_intake);
+        for trouble in troubles {
+            site.emulator.act(trouble);
+        }
         site.live(short);
-        may_double = site.excused(&short, &[]);
+        site.emulator.act(Action::ClearAll);
+        may_double = match end {
+            Ending::Kill if !is_intake_well => IN_FLIGHT,
+            _ => site.excused(&short, &[]),
+        };
     }
     site.live_hours(3);
     let after = site.verdict();
@@ -122,17 +152,17 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_graph_has_shown_is_proven(scenario in scenario(true), late in late(), end in break_off()) {
+    fn what_graph_has_shown_is_proven(scenario in scenario(true), late in late(), end in break_off(true)) {
         check(GRAPH, &scenario, &late, end)?;
     }
 
     #[test]
-    fn what_oauth_has_shown_is_proven(scenario in scenario(false), late in late(), end in break_off()) {
+    fn what_oauth_has_shown_is_proven(scenario in scenario(false), late in late(), end in break_off(false)) {
         check(OAUTH, &scenario, &late, end)?;
     }
 
     #[test]
-    fn what_the_account_trigger_has_shown_is_proven(scenario in scenario(false), late in late(), end in break_off()) {
+    fn what_the_account_trigger_has_shown_is_proven(scenario in scenario(false), late in late(), end in break_off(false)) {
         check(ACCOUNT, &scenario, &late, end)?;
     }
 }
