@@ -122,8 +122,8 @@ impl Site {
             "chunk_size": CHUNK,
         });
         let restarts = self.restarts.iter().take(self.lived.load(Relaxed));
-        let settings = self.settings.as_object().unwrap();
-        for (name, value) in settings.iter().chain(restarts.flatten()) {
+        let wanted = self.settings.as_object().unwrap();
+        for (name, value) in wanted.iter().chain(restarts.flatten()) {
             trigger[name] = value.clone();
         }
         [
