@@ -73,8 +73,8 @@ pub struct KnownRows {
     under_way: UnderWay,
     /// Whether rows may be filed under another hour than theirs.
     looks_everywhere: bool,
-    /// Whether rows on their way have been filed under the hour beside theirs, too.
-    are_beside: bool,
+    /// Whether rows on their way have been filed under another hour than theirs, too.
+    are_filed_twice: bool,
     /// Rows that have arrived under another hour than theirs, and are filed under theirs, too.
     adopted: Vec<KeyRef>,
 }
@@ -254,7 +254,7 @@ impl KnownRows {
     /// A row on its way is in another batch than was thought.
     pub fn carry_instead(&mut self, row: KeyRef, thought: BatchId, batch: BatchId) {
         self.under_way.add(batch);
-        if self.are_beside || self.looks_everywhere || self.hours.have_aside() {
+        if self.are_filed_twice {
             self.carry_elsewhere(row, thought, batch);
         }
         self.under_way.take(thought);
@@ -288,12 +288,9 @@ impl KnownRows {
 
     /// Forgets delivered rows that were received in an hour: they are to be sent again.
     pub fn forget_hour(&mut self, hour: u32) {
-        self.hours.leave(&self.under_way);
-        if let Some(mut keys) = self.hours.others.remove(&hour) {
-            self.hours.loose -= keys.loose();
-            let rest = keys.split_off(|batch| self.under_way.has(batch));
-            self.hours.put(hour, rest);
-        }
+        let under_way = &self.under_way;
+        let keys = self.hours.of(hour, under_way);
+        *keys = keys.split_off(|batch| under_way.has(batch));
     }
 
     /// Whether rows of one of the hours of a window are remembered, or on their way.
@@ -451,6 +448,8 @@ mod tests {
         let (decision, again) = known.admit_stray(key, at(120), BatchId(8));
         assert_eq!((decision, again), (DedupDecision::OnItsWay(BATCH), None));
         known.arrived(BATCH);
+        let (_, again) = known.admit_stray(key, at(106), BatchId(9));
+        assert_eq!(again, None, "not so soon");
         let mut hour = 100;
         while hour < 200 {
             hour += 5;
@@ -495,9 +494,14 @@ mod tests {
             let decision = known.admit(key, Some(at(90)), at(0), batch);
             assert_eq!(decision, DedupDecision::OnItsWay(BATCH));
         }
+        // Another batch takes it over when nobody looks at all hours any more.
+        known.look_everywhere(false);
+        known.carry_instead(KeyRef { hour: 100, key }, BATCH, BatchId(10));
         known.arrived(BATCH);
-        let decision = known.admit(key, Some(at(90)), at(0), BatchId(10));
-        assert_eq!(decision, DedupDecision::Delivered);
+        let again = |known: &mut KnownRows| known.admit(key, Some(at(90)), at(0), BatchId(11));
+        assert_eq!(again(&mut known), DedupDecision::OnItsWay(BatchId(10)));
+        known.arrived(BatchId(10));
+        assert_eq!(again(&mut known), DedupDecision::Delivered);
     }
 
     #[test]
@@ -606,6 +610,33 @@ mod tests {
         assert!(matches!(changed, DedupDecision::Changed(_)));
     }
 
+    /// Else the windows that show them would be done before they are delivered.
+    #[test]
+    fn rows_without_date_stay_on_their_way_however_many_there_are() {
+        let mut known = KnownRows::default();
+        for row in 0..30 {
+            let first = known.admit(key(row.into(), ""), None, at(5), BatchId(row));
+            assert!(matches!(first, DedupDecision::New(_)));
+            for earlier in 0..=row {
+                let again = known.admit(key(earlier.into(), ""), None, at(5), BatchId(99));
+                assert_eq!(again, DedupDecision::OnItsWay(BatchId(earlier)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_holds_the_rows_of_its_hours_alone() {
+        let mut known = KnownRows::default();
+        new(&mut known, 1, 5);
+        let beginning = |hour: i64| DateTime::from_timestamp(hour * HOUR_SECONDS, 0).unwrap();
+        let window = |from, to| Window::new(beginning(from), beginning(to)).unwrap();
+        assert!(known.holds(window(5, 6)) && known.holds(window(4, 7)));
+        assert!(!known.holds(window(4, 5)) && !known.holds(window(6, 7)));
+        known.arrived(BATCH);
+        known.forget_hour(5);
+        assert!(!known.holds(window(5, 6)));
+    }
+
     #[test]
     fn rows_change_batches_and_arrive_with_them() {
         let mut known = KnownRows::default();
@@ -614,6 +645,11 @@ mod tests {
         assert_eq!(
             admit(&mut known, 2, "", 5),
             DedupDecision::OnItsWay(BatchId(8))
+        );
+        assert_eq!(
+            admit(&mut known, 1, "", 5),
+            DedupDecision::OnItsWay(BATCH),
+            "the other one stays"
         );
         known.carry_instead(row, BATCH, BatchId(7));
         known.arrived(BatchId(7));

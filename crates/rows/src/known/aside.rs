@@ -38,14 +38,12 @@ pub fn age_of(hour: u32) -> u32 {
 }
 
 impl Hours {
-    /// Whether there are rows that belong to no hour.
+    /// Whether there are rows that belong to no hour, beside those of the hour at hand.
     pub(super) fn have_aside(&self) -> bool {
-        let last = self.last.as_ref();
-        let is_last = last.is_some_and(|(hour, _)| ASIDE.contains(hour));
         // It is asked for each row: nearly always the oldest hour lies behind them all.
         let oldest = self.others.first_key_value();
         let may_have = oldest.is_some_and(|(hour, _)| *hour < ASIDE.end);
-        is_last || may_have && self.others.range(ASIDE).next().is_some()
+        may_have && self.others.range(ASIDE).next().is_some()
     }
 }
 
@@ -67,7 +65,7 @@ impl KnownRows {
             // It is not safe yet, and who asks next finds it under its own hour first.
             Found::Row(Some(batch)) if self.under_way.has(batch) => {
                 self.file(row, batch);
-                self.are_beside |= beside.is_some();
+                self.are_filed_twice = true;
             }
             _ => self.adopted.push(row),
         }
@@ -205,6 +203,7 @@ mod tests {
         let DedupDecision::New(stray) = decision else {
             panic!("{decision:?}");
         };
+        _ = known.admit(key(2), Some(at(HOUR + 1)), at(0), BatchId(1));
         let again = |known: &mut KnownRows| known.admit(key(1), Some(at(HOUR)), at(0), BatchId(9));
         assert_eq!(again(&mut known), DedupDecision::OnItsWay(BatchId(1)));
         known.carry_instead(stray, BatchId(1), BatchId(2));
@@ -212,6 +211,7 @@ mod tests {
         assert_eq!(again(&mut known), DedupDecision::OnItsWay(BatchId(2)));
         known.arrived(BatchId(2));
         assert_eq!(again(&mut known), DedupDecision::Delivered);
+        assert_eq!(known.messages_of(HOUR + 1), 1, "it is under no other");
     }
 
     /// The one service tells it to the millisecond, and the other to the second.
