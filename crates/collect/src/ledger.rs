@@ -229,3 +229,115 @@ impl Ledger {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rows::RowKeyer;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        decide::{coverage::Coverage, lateness::Lateness},
+        testing::{Files, at_minute as at},
+    };
+
+    fn ledger() -> Ledger {
+        Ledger::new(Journal::default(), Proof::default())
+    }
+
+    fn timeline(checkpoint: i64) -> Timeline {
+        let coverage = Coverage::new(at(checkpoint));
+        Timeline::new(at(60), coverage, Lateness::default())
+    }
+
+    fn row(number: u32) -> KeyRef {
+        let key = RowKeyer::new([3; 16]).key(&[number.to_string()], "");
+        KeyRef { hour: 494_000, key }
+    }
+
+    /// Batches of one row each are accepted.
+    fn accepts(ledger: &mut Ledger, batches: std::ops::Range<u32>) {
+        for batch in batches {
+            ledger.accepted(BatchId(batch), vec![row(batch)]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_are_journaled_together_and_soon_and_at_once_when_none_may_follow() {
+        let (store, mut ledger) = (Files::default(), ledger());
+        assert_eq!((ledger.due_in(true), ledger.batches_due_in()), (None, None));
+        assert!(!ledger.is_journal_due());
+        accepts(&mut ledger, 0..1);
+        assert_eq!(ledger.due_in(true), Some(Duration::ZERO));
+        advance(TOGETHER / 2).await;
+        accepts(&mut ledger, 1..3);
+        let due = Some(TOGETHER / 2);
+        assert_eq!((ledger.due_in(false), ledger.batches_due_in()), (due, due));
+        assert!(!ledger.is_journal_due());
+        advance(TOGETHER / 2).await;
+        assert!(ledger.is_journal_due());
+        store.breaks_after(Some(0));
+        assert!(ledger.journal(&store).await.is_err());
+        assert_eq!((ledger.waiting(), ledger.unremembered()), (3, 3));
+        store.breaks_after(None);
+        let journaled = ledger.journal(&store).await.unwrap();
+        assert_eq!(journaled, [0, 1, 2].map(BatchId));
+        assert_eq!((ledger.waiting(), ledger.unremembered()), (0, 0));
+        assert!(!ledger.is_journal_due());
+        accepts(&mut ledger, 3..7);
+        assert!(ledger.is_journal_due(), "no other may leave before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_journaled_is_synced_soon_and_before_a_crash_costs_more_than_it_may() {
+        let (store, mut ledger) = (Files::default(), ledger());
+        let mut rows = vec![row(0)];
+        ledger.append(&store, &mut rows).await.unwrap();
+        assert!(rows.is_empty() && !ledger.is_sync_due());
+        assert_eq!(ledger.due_in(true), Some(TOGETHER));
+        advance(TOGETHER).await;
+        assert!(ledger.is_sync_due());
+        ledger.sync(&store).await.unwrap();
+        assert_eq!((ledger.is_sync_due(), ledger.due_in(true)), (false, None));
+        // As many as may be on their way are perhaps journaled before that is looked at again.
+        for (batches, is_due) in [(0..12, false), (12..13, true)] {
+            accepts(&mut ledger, batches);
+            ledger.journal(&store).await.unwrap();
+            assert_eq!(ledger.is_sync_due(), is_due);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_timeline_is_kept_at_once_and_then_once_a_second() {
+        let (store, mut ledger) = (Files::default(), ledger());
+        assert!(!ledger.is_timeline_due());
+        ledger.is_changed = true;
+        store.breaks_after(Some(0));
+        assert!(ledger.save(&store, &mut timeline(5)).await.is_err());
+        assert!(ledger.is_timeline_due(), "it is tried again");
+        store.breaks_after(None);
+        ledger.save(&store, &mut timeline(5)).await.unwrap();
+        assert_eq!((ledger.is_changed, ledger.due_in(true)), (false, None));
+        ledger.is_changed = true;
+        assert_eq!(ledger.due_in(true), Some(KEEPING));
+        advance(KEEPING).await;
+        assert!(ledger.is_timeline_due());
+    }
+
+    /// After a kill the position may have the checkpoint before the last one.
+    #[tokio::test]
+    async fn a_start_takes_the_later_checkpoint_of_the_run_before_for_that_of_the_position() {
+        for (checkpoint, before, expected) in [(5, None, 5), (5, Some(3), 5), (5, Some(9), 9)] {
+            let (store, mut ledger) = (Files::default(), ledger());
+            let mut earlier = timeline(checkpoint);
+            earlier.before = before.map(at);
+            earlier.save(&store).await.unwrap();
+            let mut next = timeline(12);
+            ledger.save(&store, &mut next).await.unwrap();
+            assert_eq!(next.before, Some(at(expected)));
+            ledger.checkpoint = Some(at(12));
+            ledger.save(&store, &mut next).await.unwrap();
+            assert_eq!(next.before, Some(at(12)));
+        }
+    }
+}

@@ -520,6 +520,27 @@ fn old_segments_are_deleted_though_new_rows_come_beside_them() {
     assert_eq!(open(&files).known.len(), 1);
 }
 
+/// Else a start would take the first of two statuses for the last.
+#[test]
+fn rows_of_an_hour_stay_in_their_order_when_it_becomes_old_between() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    let (first, second) = (row(1, 0, 80), row(1, 1, 80));
+    append(&mut journal, &files, &[row(2, 0, 10), row(3, 0, 100)]);
+    append(&mut journal, &files, &[first]);
+    append(&mut journal, &files, &[row(4, 0, 110), second]);
+    let mut keys = Vec::new();
+    for name in files.segments() {
+        let text = files.content.lock().unwrap()[&name].clone();
+        _ = segment::replay(&text, |hour, found| {
+            if hour == 80 {
+                keys.extend_from_slice(found);
+            }
+        });
+    }
+    assert_eq!(keys, [first.key.to_bytes(), second.key.to_bytes()]);
+}
+
 #[test]
 fn segments_are_closed_when_they_are_long() {
     let files = Files::default();
