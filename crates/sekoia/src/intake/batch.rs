@@ -180,11 +180,14 @@ impl Parcel {
         serde_json::from_slice(encoded).ok()
     }
 
-    /// The event to try alone after so many others: each time another one, in the end all of them.
+    /// The event to try alone after so many others: each time another one far from the last, until all of
+    /// them had their turn.
     pub(super) fn choice(&self, tried: usize) -> usize {
-        let stride = (self.len() * 5 / 8).max(1);
-        // A stride may come back to where it began after eight steps.
-        (tried * stride + tried / 8) % self.len().max(1)
+        let count = self.len().max(1);
+        // One without a common divisor comes by all of them before it comes back.
+        let mut strides = (count * 5 / 8).max(1)..;
+        let stride = strides.find(|stride| common_divisor(*stride, count) == 1);
+        tried % count * stride.unwrap_or(1) % count
     }
 
     /// Ten parts of about one size, or one for each event when there are fewer.
@@ -223,8 +226,18 @@ impl Parcel {
     }
 }
 
+/// The greatest one.
+fn common_divisor(one: usize, other: usize) -> usize {
+    match other {
+        0 => one,
+        _ => common_divisor(other, one % other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use base::buffers::Buffers;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -293,6 +306,25 @@ mod tests {
         let mut batch = batch(BatchLimits::events(2));
         _ = batch.push("private");
         assert_eq!(format!("{batch:?}"), "Batch(1 events, 38 bytes)");
+    }
+
+    /// Else the one that is refused would keep the others in hand.
+    #[test]
+    fn each_event_has_its_turn_alone_before_any_has_a_second() {
+        for count in 1..=100 {
+            let mut batch = batch(BatchLimits::events(count));
+            for _ in 0..count {
+                assert_eq!(batch.push("x"), Pushed::Added);
+            }
+            let parcel = batch.seal();
+            let tried: BTreeSet<usize> = (0..count).map(|n| parcel.choice(n)).collect();
+            assert_eq!(tried.len(), count, "{tried:?}");
+            assert_eq!(parcel.choice(count), parcel.choice(0));
+            assert!(
+                parcel.choice(1) >= count / 2,
+                "far from the first of {count}"
+            );
+        }
     }
 
     proptest! {
