@@ -184,9 +184,6 @@ impl Gate {
     /// the intake.
     pub(super) fn failed_beside(&mut self, now: Instant) {
         self.refused = Some(now);
-        if self.mood != Mood::Open {
-            self.next = self.next.max(Some(now + PACE));
-        }
     }
 
     /// A success proved nothing.

@@ -69,6 +69,10 @@ fn an_answer_that_proves_nothing_is_not_certain() {
         (200, r#"{"event_ids":["",""]}"#, "event_ids"),
         (200, r#"{"event_ids":["\t"," "]}"#, "event_ids"),
         (200, r#"[{"id":" "},{"id":""}]"#, "id"),
+        // Of another number of events.
+        (200, r#"[{"id":"a"}]"#, "id"),
+        (200, r#"[{"id":"a"},{"id":"b"},{"id":"c"}]"#, "id"),
+        (200, "[]", ""),
         (200, r#"{"event_ids":"ab"}"#, ""),
         (200, r#"{"statuses":["queued","in quarantine"]}"#, "queued"),
         (200, r#"["a","b"]"#, ""),
@@ -83,7 +87,14 @@ fn an_answer_that_proves_nothing_is_not_certain() {
         assert!(what.contains(shown), "{what}");
     }
     // Not even for no event at all, which `check` asks with.
-    for body in ["", "{}", page, r#"{"event_ids":["a"]}"#, r#"{"error":"x"}"#] {
+    for body in [
+        "",
+        "{}",
+        "[]",
+        page,
+        r#"{"event_ids":["a"]}"#,
+        r#"{"error":"x"}"#,
+    ] {
         assert!(
             matches!(read(200, body, 0), Verdict::Uncertain(_)),
             "{body}"
@@ -121,6 +132,7 @@ fn refused_events_in_every_plausible_shape() {
         json!({"event_ids": ["a", "c"], "errors": [{"index": 1, "message": "too large"}]}),
         json!({"event_ids": ["a", {"status": 413, "message": "too large"}, "c"]}),
         json!({"event_ids": ["a", null, "c"], "statuses": [200, "too large", 200]}),
+        json!({"event_ids": ["a", "b", "c"], "statuses": [200, "too large", 200]}),
         json!({"event_ids": ["a", null, "c"], "errors": [null, "too large", null]}),
         json!({"statuses": [{"status": "ok"}, {"status": "rejected", "reason": "too large"}, {"status": 200}]}),
         json!({"event_ids": ["a", "c"], "results": [{"status": "accepted"}, {"status": "rejected", "error": "too large"}, {"status": "accepted"}]}),
@@ -189,6 +201,10 @@ fn too_few_identifiers_do_not_say_which() {
             "{body}"
         );
     }
+    // There is no fourth event that has failed.
+    let body = json!({"event_ids": ["a", "b"], "errors": [{"index": 3}]});
+    let answer = read(200, &body.to_string(), 3);
+    assert_eq!(answer, Verdict::Short { ids: 2 });
 }
 
 #[test]
