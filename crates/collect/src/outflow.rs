@@ -256,3 +256,147 @@ impl<K: Sink> Outflow<K> {
         self.in_hand.abort_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::delivery::{EventBatch, GivenUp, HeldEvents, Pushed};
+    use rows::RowKey;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::testing::minutes;
+
+    /// Answers nothing.
+    struct Silent;
+
+    struct Any;
+
+    struct Held;
+
+    impl EventBatch for Any {
+        fn push(&mut self, _: &[u8]) -> Pushed {
+            Pushed::Added
+        }
+    }
+
+    impl HeldEvents for Held {
+        fn bytes(&self) -> usize {
+            8
+        }
+
+        fn given_up(&self) -> Option<GivenUp> {
+            None
+        }
+    }
+
+    impl Sink for Silent {
+        type Batch = Any;
+        type InHand = Held;
+
+        fn batch(&self) -> Any {
+            Any
+        }
+
+        async fn deliver(&self, _: Any) -> Option<Receipt<Held>> {
+            std::future::pending().await
+        }
+
+        async fn insist(&self, _: Held) -> Option<Receipt<Held>> {
+            std::future::pending().await
+        }
+
+        async fn offer(&self, _: &[u8]) -> Option<Result<(), String>> {
+            None
+        }
+
+        fn alone(&self, _: &[u8]) -> Held {
+            Held
+        }
+
+        fn longest_event(&self) -> usize {
+            10
+        }
+    }
+
+    fn holding_at_most(events: usize) -> Outflow<Silent> {
+        let mut outflow = Outflow::new(Arc::new(Silent));
+        outflow.hold_at_most(events);
+        outflow
+    }
+
+    fn takes_in_hand(outflow: &mut Outflow<Silent>, events: usize) {
+        let row = KeyRef {
+            hour: 0,
+            key: RowKey::from_bytes([0; RowKey::BYTES]),
+        };
+        let id = outflow.next_id();
+        outflow.insist(id, vec![row; events], Held, false);
+    }
+
+    /// A batch has an answer, or so many events that were in `hand` have, and so many events stay there.
+    fn answered(outflow: &mut Outflow<Silent>, hand: usize, kept: usize) {
+        let receipt = Receipt {
+            accepted: 1,
+            kept: vec![(0..kept, Held)],
+        };
+        let delivery = Delivery {
+            id: BatchId(0),
+            rows: Vec::new(),
+            newest: None,
+            for_backfill: false,
+            held: (hand, 8 * hand),
+            receipt: Some(receipt),
+        };
+        _ = outflow.released(Some(Ok(delivery)));
+    }
+
+    fn sends(outflow: &mut Outflow<Silent>) {
+        let mut draft = outflow.draft(Lane::Live, minutes(0, 1));
+        draft.batch = Some(Any);
+        outflow.send(draft);
+    }
+
+    fn seconds(seconds: u64) -> Option<Duration> {
+        Some(Duration::from_secs(seconds))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beside_a_full_hand_the_next_batch_waits_the_longer_the_more_the_last_one_has_added() {
+        let mut outflow = holding_at_most(10);
+        takes_in_hand(&mut outflow, 10);
+        assert_eq!(outflow.room_in(0), seconds(0), "none was answered yet");
+        answered(&mut outflow, 0, 0);
+        assert_eq!(outflow.room_in(0), seconds(0), "all was accepted");
+        answered(&mut outflow, 0, 3);
+        assert_eq!(outflow.room_in(0), seconds(9));
+        answered(&mut outflow, 0, 0);
+        assert_eq!(outflow.room_in(0), seconds(9), "none goes before");
+        advance(Duration::from_secs(9)).await;
+        assert_eq!(outflow.room_in(0), seconds(0));
+        answered(&mut outflow, 0, 5000);
+        assert_eq!(outflow.room_in(0), seconds(300));
+        advance(Duration::from_secs(300)).await;
+        // What was in hand before adds nothing.
+        answered(&mut outflow, 1, 2);
+        takes_in_hand(&mut outflow, 1);
+        assert_eq!(outflow.room_in(0), seconds(0));
+        sends(&mut outflow);
+        assert_eq!(outflow.room_in(0), None, "one at a time");
+        answered(&mut outflow, 1, 0);
+        assert_eq!(outflow.room_in(2), seconds(0), "there is room in the hand");
+        assert_eq!(outflow.room_in(3), None, "four are on their way");
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_when_twice_as_much_is_in_hand_as_fills_it() {
+        let mut outflow = holding_at_most(10);
+        takes_in_hand(&mut outflow, 19);
+        assert!(!outflow.stands_still());
+        takes_in_hand(&mut outflow, 1);
+        assert!(outflow.stands_still());
+        assert_eq!((outflow.room_in(0), outflow.held()), (None, 20));
+        answered(&mut outflow, 1, 0);
+        assert!(!outflow.stands_still());
+        assert_eq!(outflow.held(), 19);
+    }
+}
