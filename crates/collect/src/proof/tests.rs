@@ -526,6 +526,70 @@ async fn no_notes_are_kept_before_it_is_known_what_was_folded() {
     assert_eq!(files.names(), [NOTES_FILE]);
 }
 
+/// Else a start folds hours anew whose rows are forgotten, and proves nothing of them.
+#[tokio::test]
+async fn which_hours_were_folded_is_kept_at_once_and_what_was_noticed_a_minute_later() {
+    let mut one = Collection::new().await;
+    one.has_kept(HOUR + 2).await;
+    one.finishes(HOUR + 3);
+    one.keeps(HOUR + 2).await;
+    one.starts().await;
+    assert!(one.proof.was_folded(HOUR + 2) && !one.proof.was_folded(HOUR + 3));
+    for now in [HOUR + 3, HOUR + 4] {
+        one.proof.note(HOUR + 3, |notes| notes.late += 1);
+        one.keeps(now).await;
+    }
+    one.starts().await;
+    assert_eq!(one.proof.notes[&(HOUR + 3)].late, 2);
+}
+
+/// Else rows that are delivered once more would be missing in them.
+#[tokio::test]
+async fn a_start_that_knows_of_no_folded_hour_still_finds_their_records() {
+    let mut one = Collection::new().await;
+    one.has_kept(HOUR + 2).await;
+    one.files.delete(NOTES_FILE).await.unwrap();
+    one.coverage = Coverage::new(at(HOUR));
+    one.starts().await;
+    let rows = [HOUR + 1, HOUR + 2].map(|hour| KeyRef { hour, key: key(7) });
+    let found = one.proof.among(&one.files, &rows).await.unwrap();
+    assert_eq!(found, rows[..1]);
+}
+
+/// A segment with such a number would count as counted in.
+#[tokio::test]
+async fn a_start_knows_how_far_the_journal_had_come_when_hours_were_begun_again() {
+    let position = |next| CountedIn {
+        next,
+        ..CountedIn::default()
+    };
+    let mut one = Collection::new().await;
+    one.has_kept(HOUR + 2).await;
+    let resend = one.proof.take_away(&one.files, HOUR, position(9));
+    resend.await.unwrap();
+    one.keeps(HOUR + 2).await;
+    one.starts().await;
+    assert_eq!(one.proof.counted_in(), 9);
+    one.proof.renews(HOUR + 1, position(11));
+    one.keeps(HOUR + 2).await;
+    one.starts().await;
+    assert_eq!(one.proof.counted_in(), 11);
+}
+
+/// Else an order would be carried out twice of which nothing else says that it has ended.
+#[test]
+fn the_last_orders_that_have_ended_are_known() {
+    let id = uuid::Uuid::from_u128;
+    let mut proof = Proof::default();
+    for number in 0..=8 {
+        proof.ends_order(id(number));
+    }
+    proof.ends_order(id(1));
+    assert!(!proof.has_ended(id(0)));
+    assert!((1..=8).all(|number| proof.has_ended(id(number))));
+    assert!(!proof.has_ended(id(9)));
+}
+
 /// It may take 2 MiB at a million rows a day, of which a tenth changes its status, while a day settles.
 #[test]
 fn it_takes_little_memory() {
