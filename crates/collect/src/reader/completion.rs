@@ -148,3 +148,94 @@ impl Completion {
 fn is_inside(window: Window, received: Option<DateTime<Utc>>) -> bool {
     received.is_some_and(|at| window.contains(at))
 }
+
+#[cfg(test)]
+mod tests {
+    use rows::{Broken, Damage, RowKeyer, RowSpan};
+
+    use super::*;
+    use crate::testing::{at_second as at, seconds as window};
+
+    /// A row, as second of receipt, name, and number of its message.
+    type Row = (i64, &'static str, u32);
+
+    fn page(rows: &[Row]) -> Page<()> {
+        let rows = rows.iter().map(|(second, name, mail)| {
+            let key = RowKeyer::new([7; 16]).key(&[name], "");
+            let span = RowSpan::new(0..2, key, Some(at(*second)));
+            span.unwrap().of_mail(*mail)
+        });
+        Page::of("{}", rows.collect(), None).unwrap()
+    }
+
+    /// What a window of 100 seconds knows of its messages, of which one with three rows may have others, after
+    /// this page.
+    fn after(page: &Page<()>) -> Completion {
+        let mut completion = Completion::new(3);
+        look_at(&mut completion, page);
+        completion.choose(|_| true);
+        completion
+    }
+
+    fn look_at(completion: &mut Completion, page: &Page<()>) {
+        completion.look_at(page, window(0, 100), |row| {
+            Some(row.mail.to_string().into())
+        });
+    }
+
+    const SHOWN: [Row; 3] = [(10, "a", 7), (20, "b", 7), (30, "c", 7)];
+
+    #[test]
+    fn a_message_is_asked_for_when_a_window_may_not_have_shown_all_of_it() {
+        let mut completion = after(&page(&[SHOWN[0], SHOWN[1], SHOWN[2], (40, "x", 8)]));
+        assert!(completion.next(0));
+        assert_eq!(completion.asked().map(|id| &**id), Some("7"));
+        assert!(!completion.next(0), "the other has one row");
+        // One of them lies outside of the window.
+        let fewer = page(&[SHOWN[0], SHOWN[1], (200, "c", 7)]);
+        assert!(!after(&fewer).next(0));
+        // What cannot be read may be one of its rows.
+        let broken = Broken {
+            bytes: "7".into(),
+            key: RowKeyer::new([7; 16]).opaque(b"7", 0),
+            position: 1,
+            newer: None,
+            older: None,
+        };
+        let damage = Damage {
+            sentence: String::new(),
+            mended: Vec::new(),
+            broken: vec![broken],
+        };
+        assert!(after(&fewer.damaged(Some(damage))).next(0));
+    }
+
+    /// Else its window would count as read without rows that were never shown.
+    #[test]
+    fn an_answer_that_does_not_show_what_the_window_has_shown_is_no_use() {
+        let (again, another): (Row, Row) = ((40, "d", 7), (50, "x", 8));
+        let [a, b, c] = SHOWN;
+        let cases: [(&[Row], Option<bool>); 8] = [
+            (&[a, b, c], Some(false)),
+            (&[a, b, c, again], Some(true)),
+            // The first row that the window has shown, which may not show as many a second time.
+            (&[a], Some(false)),
+            // That one has come damaged, and is another one now.
+            (&[b, c, again], Some(false)),
+            (&[b, c], None),
+            (&[], None),
+            (&[a, b, c, another], None),
+            // Services show rows from outside of a window.
+            (&[a, b, (200, "x", 8)], Some(false)),
+        ];
+        for (rows, has_more) in cases {
+            let mut completion = after(&page(&SHOWN));
+            assert!(completion.next(5));
+            look_at(&mut completion, &page(rows));
+            assert_eq!(completion.is_foreign(), rows.contains(&another));
+            let answered = completion.answered().unwrap();
+            assert_eq!(answered.has_more, has_more, "{rows:?}");
+            assert_eq!((answered.new_before, answered.message.shown), (5, 3));
+        }
+    }
+}
