@@ -405,6 +405,22 @@ async fn events_that_are_refused_by_word_are_tried_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_each_event_is_refused_by_word_none_is_given_up_and_no_batch_is_split() {
+    let fake = Fake::answering(|request| {
+        let ids = vec![Value::Null; events(request).len()];
+        (200, json!({ "event_ids": ids }).to_string())
+    });
+    let bench = bench(&fake);
+    let given_up = collect(&bench, vec![(0, rows(0, 40, &[]))], 86_400).await;
+    assert_eq!(given_up.len(), 0);
+    let lengths = lengths_at(&fake);
+    let is_whole_or_one = |length: &usize| [0, 1, 40].contains(length);
+    assert!(lengths.iter().all(is_whole_or_one), "{lengths:?}");
+    let whole = lengths.iter().filter(|length| **length == 40).count();
+    assert!(whole > 1, "once proves nothing: {lengths:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_was_given_up_and_has_no_place_stays_in_hand() {
     let (fake, seen) = filter(|_, events| is_poison(events).then(|| (403, String::new())));
     let bench = bench(&fake);
