@@ -490,6 +490,22 @@ fn links_without_end_are_said_and_keep_nothing_back() {
     }
 }
 
+/// There may be more rows than those that links lead to.
+#[test]
+fn a_full_page_of_one_second_never_counts_as_all_of_it() {
+    let age = TimeDelta::seconds(9000);
+    let play = Play {
+        back: age + MINUTE,
+        life: Duration::from_secs(5400),
+        ..Play::default()
+    };
+    let (seen, missing) = play.run(of_one_second(60, age), behind(None, <[usize]>::to_vec));
+    assert_eq!(seen.sent.len(), 59, "what was shown");
+    assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
+    assert_eq!(seen.dead_ends, 0);
+    assert!(missing > age, "{missing}");
+}
+
 /// It is the only one that is shown of a window that ends with it: what comes before it is asked for alone.
 #[test]
 fn a_row_of_the_last_second_does_not_stand_for_all_before_it() {
