@@ -343,7 +343,13 @@ impl Observer for Bench {
             Event::HandFull => _ = self.standstills.fetch_add(1, Ordering::Relaxed),
             Event::NoRoom(_) => _ = self.no_room.fetch_add(1, Ordering::Relaxed),
             Event::Unremembered(rows) => {
+                assert!(rows > 0, "it is told of none");
                 _ = self.unremembered.fetch_add(rows, Ordering::Relaxed);
+            }
+            Event::Outside { rows, .. } => assert!(rows > 0, "it is told of none"),
+            Event::Accepted(_) => {
+                let accepted = self.accepted.load(Ordering::Relaxed);
+                assert!(accepted > 0, "nothing was accepted");
             }
             Event::Standing(_) => _ = self.standings.fetch_add(1, Ordering::Relaxed),
             Event::Turning {

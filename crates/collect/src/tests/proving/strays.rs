@@ -78,6 +78,25 @@ fn they_are_not_looked_out_for_for_ever() {
     });
 }
 
+/// Else a start would take them for new ones.
+#[test]
+fn what_is_shown_on_and_on_is_remembered_on_and_on_over_a_start() {
+    on_virtual_time(async {
+        let bench = Bench::new(1);
+        let long_ago = bench.start - TimeDelta::days(400);
+        bench.rows.lock().unwrap().push((long_ago, false));
+        bench.is_unbounded.store(true, Ordering::Relaxed);
+        // Longer than rows are remembered that are shown once.
+        for hours in [54, 1] {
+            let life = tokio::time::sleep(Duration::from_secs(hours * 3600));
+            bench.lives(End::Stop, life).await;
+        }
+        let rows = bench.rows.lock().unwrap().len();
+        assert_eq!(bench.sent.lock().unwrap().len(), rows);
+        assert_eq!(bench.times(), [1]);
+    });
+}
+
 #[test]
 fn rows_of_no_hour_do_not_count_in_the_one_in_which_they_are_seen() {
     on_virtual_time(async {
