@@ -259,85 +259,32 @@ impl<K: Sink> Outflow<K> {
 
 #[cfg(test)]
 mod tests {
-    use base::delivery::{EventBatch, GivenUp, HeldEvents, Pushed};
     use rows::RowKey;
     use tokio::time::advance;
 
     use super::*;
-    use crate::testing::minutes;
+    use crate::testing::{SilentBatch, SilentHeld, SilentSink, minutes};
 
-    /// Answers nothing.
-    struct Silent;
-
-    struct Any;
-
-    struct Held;
-
-    impl EventBatch for Any {
-        fn push(&mut self, _: &[u8]) -> Pushed {
-            Pushed::Added
-        }
-    }
-
-    impl HeldEvents for Held {
-        fn bytes(&self) -> usize {
-            8
-        }
-
-        fn given_up(&self) -> Option<GivenUp> {
-            None
-        }
-    }
-
-    impl Sink for Silent {
-        type Batch = Any;
-        type InHand = Held;
-
-        fn batch(&self) -> Any {
-            Any
-        }
-
-        async fn deliver(&self, _: Any) -> Option<Receipt<Held>> {
-            std::future::pending().await
-        }
-
-        async fn insist(&self, _: Held) -> Option<Receipt<Held>> {
-            std::future::pending().await
-        }
-
-        async fn offer(&self, _: &[u8]) -> Option<Result<(), String>> {
-            None
-        }
-
-        fn alone(&self, _: &[u8]) -> Held {
-            Held
-        }
-
-        fn longest_event(&self) -> usize {
-            10
-        }
-    }
-
-    fn holding_at_most(events: usize) -> Outflow<Silent> {
-        let mut outflow = Outflow::new(Arc::new(Silent));
+    fn holding_at_most(events: usize) -> Outflow<SilentSink> {
+        let mut outflow = Outflow::new(Arc::new(SilentSink));
         outflow.hold_at_most(events);
         outflow
     }
 
-    fn takes_in_hand(outflow: &mut Outflow<Silent>, events: usize) {
+    fn takes_in_hand(outflow: &mut Outflow<SilentSink>, events: usize) {
         let row = KeyRef {
             hour: 0,
             key: RowKey::from_bytes([0; RowKey::BYTES]),
         };
         let id = outflow.next_id();
-        outflow.insist(id, vec![row; events], Held, false);
+        outflow.insist(id, vec![row; events], SilentHeld, false);
     }
 
     /// A batch has an answer, or so many events that were in `hand` have, and so many events stay there.
-    fn answered(outflow: &mut Outflow<Silent>, hand: usize, kept: usize) {
+    fn answered(outflow: &mut Outflow<SilentSink>, hand: usize, kept: usize) {
         let receipt = Receipt {
             accepted: 1,
-            kept: vec![(0..kept, Held)],
+            kept: vec![(0..kept, SilentHeld)],
         };
         let delivery = Delivery {
             id: BatchId(0),
@@ -350,9 +297,9 @@ mod tests {
         _ = outflow.released(Some(Ok(delivery)));
     }
 
-    fn sends(outflow: &mut Outflow<Silent>) {
+    fn sends(outflow: &mut Outflow<SilentSink>) {
         let mut draft = outflow.draft(Lane::Live, minutes(0, 1));
-        draft.batch = Some(Any);
+        draft.batch = Some(SilentBatch);
         outflow.send(draft);
     }
 

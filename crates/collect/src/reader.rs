@@ -349,3 +349,120 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
         self.trail = Trail::of(self.asked);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rows::{RowKeyer, RowSpan};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        decide::pending::PendingWindows,
+        outflow::Outflow,
+        testing::{SilentSink, SilentSource, at_second as at, seconds},
+    };
+
+    /// A window of so many seconds is read.
+    fn reading(lane: Lane, span: i64) -> WindowRead<SilentSource, SilentSink> {
+        let window = seconds(0, span);
+        let began = Moment {
+            time: window.end(),
+            instant: Instant::now(),
+        };
+        let id = PendingWindows::default().begin(lane, window, began);
+        let draft = Outflow::new(Arc::new(SilentSink)).draft(lane, window);
+        WindowRead::new(id, lane, window, began, draft, 0)
+    }
+
+    /// A page comes with rows of these seconds, in this order, so many of each.
+    fn comes(read: &mut WindowRead<SilentSource, SilentSink>, rows: &[(i64, usize)]) {
+        let keyer = RowKeyer::new([7; 16]);
+        let each = rows.iter().flat_map(|(second, count)| {
+            let names = (0..*count).map(move |n| format!("{second} {n}"));
+            names.map(move |name| (*second, name))
+        });
+        let rows = each.map(|(second, name)| {
+            RowSpan::new(0..2, keyer.key(&[name], ""), Some(at(second))).unwrap()
+        });
+        let page = Page::<u32>::of("{}", rows.collect(), None).unwrap();
+        if !read.trail.advances(&page) {
+            _ = read.trail.step(&page, false);
+        }
+    }
+
+    #[test]
+    fn a_window_whose_links_lead_nowhere_is_read_in_parts_as_long_as_that_is_possible() {
+        // Its rows come in any order.
+        let mut read = reading(Lane::Backlog, 100);
+        comes(&mut read, &[(10, 1), (90, 1)]);
+        assert_eq!(read.dead_end(true, false), DeadEnd::Apart(None));
+        // Newest first, so that they meet where it was left.
+        let mut read = reading(Lane::Backlog, 100);
+        comes(&mut read, &[(90, 1), (80, 1)]);
+        assert_eq!(read.dead_end(true, false), DeadEnd::Apart(Some(at(80))));
+        // Only one row is shown, of its last second: what is before it was not asked for alone.
+        let mut read = reading(Lane::Backlog, 100);
+        comes(&mut read, &[(99, 1)]);
+        assert_eq!(read.dead_end(true, false), DeadEnd::Apart(Some(at(99))));
+        // The live edge does not wait when it is read again.
+        let mut read = reading(Lane::Live, 100);
+        comes(&mut read, &[(99, 1)]);
+        assert_eq!(read.dead_end(true, true), DeadEnd::Read);
+    }
+
+    #[test]
+    fn a_window_without_rows_is_read_in_parts_unless_it_is_short() {
+        let mut read = reading(Lane::Backlog, 3601);
+        assert_eq!(read.dead_end(true, false), DeadEnd::Apart(None));
+        let mut read = reading(Lane::Backlog, 3600);
+        assert!(matches!(read.dead_end(true, false), DeadEnd::On(_)));
+        assert_eq!(read.dead_end(true, false), DeadEnd::Again);
+        assert_eq!(read.dead_end(true, false), DeadEnd::Read);
+    }
+
+    /// Else rows would be passed over to which no link leads.
+    #[test]
+    fn what_is_left_counts_as_read_only_when_its_page_had_room_for_more() {
+        for (most, last, is_short) in [
+            (2, 1, true),
+            (60, 19, true),
+            (60, 29, true),
+            (60, 30, false),
+            (2, 20, false),
+        ] {
+            for can_narrow in [false, true] {
+                let mut read = reading(Lane::Backlog, 100);
+                comes(&mut read, &[(90, most - 1), (80, 1)]);
+                assert!(read.goes_by_time());
+                assert_eq!(read.asked, seconds(0, 81));
+                comes(&mut read, &[(80, last)]);
+                let expected = match (is_short, can_narrow) {
+                    (true, _) => DeadEnd::Read,
+                    (false, true) => DeadEnd::Apart(Some(at(80))),
+                    (false, false) => DeadEnd::Apart(None),
+                };
+                // Its links are followed on first.
+                _ = read.dead_end(can_narrow, false);
+                let found = read.dead_end(can_narrow, false);
+                assert_eq!(found, expected, "{last} rows after {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_that_fails_a_second_time_parts_its_window_where_it_can_be() {
+        for can_narrow in [false, true] {
+            let mut read = reading(Lane::Backlog, 100);
+            for is_second in [false, true] {
+                comes(&mut read, &[(90, 1), (80, 1)]);
+                let expected = match is_second && can_narrow {
+                    true => DeadEnd::Apart(Some(at(80))),
+                    false => DeadEnd::Again,
+                };
+                assert_eq!(read.give_up_link(can_narrow), expected);
+            }
+        }
+    }
+}

@@ -1,13 +1,17 @@
-//! What tests of this crate share: instants, windows, and files in memory.
+//! What tests of this crate share: instants, windows, files in memory, and a source and a sink that never
+//! answer.
 
-use std::{collections::BTreeMap, io, sync::Mutex};
+use std::{collections::BTreeMap, future::pending, io, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use rows::Window;
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::{Page, Question, Window};
 
-use crate::Store;
+use crate::{
+    EventBatch, GivenUp, HeldEvents, Lane, Pushed, Receipt, Sink, Source, SourceError,
+    SourceLimits, Store,
+};
 
 /// So many seconds after a full hour.
 pub(crate) fn at_second(second: i64) -> DateTime<Utc> {
@@ -121,5 +125,81 @@ impl Store for Files {
         let mut names = self.names();
         names.retain(|name| name.starts_with(prefix));
         Ok(names)
+    }
+}
+
+/// A source that never answers.
+pub(crate) struct SilentSource;
+
+impl Source for SilentSource {
+    type Link = u32;
+
+    async fn page(&self, _: Lane, _: Question, _: Option<u32>) -> Result<Page<u32>, SourceError> {
+        pending().await
+    }
+
+    fn limits(&self) -> SourceLimits {
+        SourceLimits {
+            longest_window: TimeDelta::hours(240),
+            retention: TimeDelta::days(30),
+            rows_per_window: 1000,
+            rows_per_page: 100,
+            share: 500,
+            pages_per_window: 20,
+            recipients_shown: 0,
+            latency: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A sink that takes everything, and never answers.
+pub(crate) struct SilentSink;
+
+pub(crate) struct SilentBatch;
+
+pub(crate) struct SilentHeld;
+
+impl EventBatch for SilentBatch {
+    fn push(&mut self, _: &[u8]) -> Pushed {
+        Pushed::Added
+    }
+}
+
+impl HeldEvents for SilentHeld {
+    fn bytes(&self) -> usize {
+        8
+    }
+
+    fn given_up(&self) -> Option<GivenUp> {
+        None
+    }
+}
+
+impl Sink for SilentSink {
+    type Batch = SilentBatch;
+    type InHand = SilentHeld;
+
+    fn batch(&self) -> SilentBatch {
+        SilentBatch
+    }
+
+    async fn deliver(&self, _: SilentBatch) -> Option<Receipt<SilentHeld>> {
+        pending().await
+    }
+
+    async fn insist(&self, _: SilentHeld) -> Option<Receipt<SilentHeld>> {
+        pending().await
+    }
+
+    async fn offer(&self, _: &[u8]) -> Option<Result<(), String>> {
+        pending().await
+    }
+
+    fn alone(&self, _: &[u8]) -> SilentHeld {
+        SilentHeld
+    }
+
+    fn longest_event(&self) -> usize {
+        10
     }
 }
