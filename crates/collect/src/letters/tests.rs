@@ -467,6 +467,25 @@ async fn a_letter_that_is_accepted_is_none_before_its_file_is_written_without_it
     assert!(left.len() == 2 && left.contains(&id), "{left:?}");
 }
 
+/// It may be somebody else's.
+#[tokio::test]
+async fn a_letter_for_another_intake_is_sent_only_when_it_is_named() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    let id = keep(&mut letters, &files, 0, "theirs").await;
+    let own = Letters::open(&files, owner("beef"), Room::WIDE).await;
+    let mut own = own.unwrap();
+    for is_named in [false, true] {
+        let ids = is_named.then(|| vec![id.clone()]);
+        let order = LettersOrder::new(Uuid::from_u128(7), Act::Retry, ids, false);
+        let begun = Work::begin(order, &mut own, &files, at(9)).await;
+        let mut work = begun.unwrap();
+        let next = work.next(&mut own, &files).await.unwrap();
+        assert_eq!(next.is_some(), is_named);
+        assert_eq!(work.outcome.left.len(), usize::from(!is_named));
+    }
+}
+
 #[tokio::test]
 async fn letters_whose_file_cannot_be_read_stay_and_the_others_are_thrown_away() {
     let files = Files::default();

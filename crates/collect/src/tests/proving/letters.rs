@@ -105,6 +105,28 @@ fn a_missing_row_that_the_intake_refuses_is_said_to_be_a_dead_letter() {
     });
 }
 
+/// They are refused, too long, or cannot be hidden.
+#[test]
+fn rows_of_a_backfill_that_become_dead_letters_are_counted_as_such() {
+    on_virtual_time(async {
+        for kind in 0..3 {
+            let bench = Bench::collected(20).await;
+            let kinds = [&bench.refuses, &bench.is_long, &bench.is_bare];
+            kinds[kind].store(true, Ordering::Relaxed);
+            for minute in [5, 25, 45] {
+                bench.surfaces(-1, minute);
+            }
+            let order = backfill(&bench, 1, (-60, 0), false);
+            order.save(bench.disk.as_ref()).await.unwrap();
+            bench.lives(End::Stop, ended(&bench, &order)).await;
+            let counts = progress(&bench, &order).await.counts;
+            let found = (counts.new, counts.accepted, counts.refused);
+            assert_eq!(found, (3, 0, 3), "{kind}");
+            assert_eq!(kept_letters(&bench).await, 3, "{kind}");
+        }
+    });
+}
+
 #[test]
 fn what_stands_in_the_place_of_their_file_holds_nothing_up() {
     on_virtual_time(async {
