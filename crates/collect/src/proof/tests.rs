@@ -590,6 +590,22 @@ fn the_last_orders_that_have_ended_are_known() {
     assert!(!proof.has_ended(id(9)));
 }
 
+/// By that the quiet hours are chosen.
+#[tokio::test]
+async fn rows_of_the_last_week_are_counted_by_the_hour_of_the_day() {
+    let mut one = Collection::new().await;
+    // The first of them is older.
+    for (hour, row) in [(3, 1), (4 * 24 + 3, 2), (5 * 24 + 3, 3), (10 * 24, 4)] {
+        one.delivers(HOUR + hour, row);
+    }
+    let end = HOUR + 10 * 24 + 1;
+    one.has_kept(end).await;
+    let counts = one.proof.by_hour_of_day(&one.files, at(end)).await;
+    let mut expected = [(7, 0); DAY as usize];
+    (expected[0].1, expected[3].1) = (1, 2);
+    assert_eq!(counts.unwrap(), expected);
+}
+
 /// It may take 2 MiB at a million rows a day, of which a tenth changes its status, while a day settles.
 #[test]
 fn it_takes_little_memory() {

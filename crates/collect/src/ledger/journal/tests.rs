@@ -328,6 +328,16 @@ fn what_comes_behind_a_damaged_place_is_known_and_keeps_its_number() {
             }
         }
     }
+    // Two in a row, the second of which says how long it is.
+    files.change(&name, |content| {
+        content.clone_from(&whole);
+        content[bounds[0] + 8] ^= 1;
+        content[bounds[1] + 8] ^= 1;
+    });
+    let mut found = open(&files);
+    for one in &rows {
+        assert_eq!(found.known.knows(one.key), one.hour > 48, "{one:?}");
+    }
     // Nothing takes for ever: each of these heads claims 65 536 keys.
     let heads: Vec<u8> = [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0].repeat(300_000);
     files.change(&name, |content| *content = heads);
