@@ -136,7 +136,10 @@ pub(crate) fn around(damage: &Damage, window: Window) -> Option<Window> {
 
 #[cfg(test)]
 mod tests {
+    use rows::{Broken, RowKeyer};
+
     use super::*;
+    use crate::testing::{at_second as at, seconds};
 
     /// What follows from answers, as pauses in seconds, and what is believed then.
     fn judge(answers: &[(u64, u64)]) -> (Vec<u64>, Option<(bool, bool)>) {
@@ -199,5 +202,45 @@ mod tests {
         assert_eq!(are_unsteady(&[steady, other]), [false, true]);
         assert_eq!(are_unsteady(&[other]), [true, false]);
         assert_eq!(are_unsteady(&[steady, other]), [true, false], "begun anew");
+    }
+
+    /// Else everything else of its window would wait until it is found.
+    #[test]
+    fn what_cannot_be_read_is_looked_for_between_the_rows_beside_it() {
+        type Beside = (Option<i64>, Option<i64>);
+        let cases: [(&[Beside], Option<Window>); 6] = [
+            (&[(Some(50), Some(40))], Some(seconds(40, 51))),
+            (
+                &[(Some(80), Some(70)), (Some(30), Some(20))],
+                Some(seconds(20, 81)),
+            ),
+            (
+                &[(Some(30), Some(20)), (None, Some(70))],
+                Some(seconds(20, 100)),
+            ),
+            (
+                &[(Some(50), None), (Some(30), Some(20))],
+                Some(seconds(0, 51)),
+            ),
+            (&[(None, None)], None),
+            // Services show rows from outside of a window.
+            (&[(Some(150), Some(-20))], None),
+        ];
+        for (beside, expected) in cases {
+            let later = TimeDelta::milliseconds(300);
+            let broken = beside.iter().map(|(newer, older)| Broken {
+                bytes: "7".into(),
+                key: RowKeyer::new([7; 16]).opaque(b"7", 0),
+                position: 1,
+                newer: newer.map(|second| at(second) + later),
+                older: older.map(|second| at(second) + later),
+            });
+            let damage = Damage {
+                sentence: String::new(),
+                mended: Vec::new(),
+                broken: broken.collect(),
+            };
+            assert_eq!(around(&damage, seconds(0, 100)), expected, "{beside:?}");
+        }
     }
 }
