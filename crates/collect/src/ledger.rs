@@ -292,7 +292,7 @@ mod tests {
     async fn what_is_journaled_is_synced_soon_and_before_a_crash_costs_more_than_it_may() {
         let (store, mut ledger) = (Files::default(), ledger());
         let mut rows = vec![row(0)];
-        ledger.append(&store, &mut rows).await.unwrap();
+        ledger.append(&store, &mut rows, 1).await.unwrap();
         assert!(rows.is_empty() && !ledger.is_sync_due());
         assert_eq!(ledger.due_in(true), Some(TOGETHER));
         advance(TOGETHER).await;
@@ -319,8 +319,8 @@ mod tests {
         ledger.save(&store, &mut timeline(5)).await.unwrap();
         assert_eq!((ledger.is_changed, ledger.due_in(true)), (false, None));
         ledger.is_changed = true;
-        assert_eq!(ledger.due_in(true), Some(KEEPING));
-        advance(KEEPING).await;
+        assert_eq!(ledger.due_in(true), Some(PERSISTING));
+        advance(PERSISTING).await;
         assert!(ledger.is_timeline_due());
     }
 

@@ -234,7 +234,7 @@ mod tests {
             look_at(&mut completion, &page(rows));
             assert_eq!(completion.is_foreign(), rows.contains(&another));
             let answered = completion.answered().unwrap();
-            assert_eq!(answered.has_more, has_more, "{rows:?}");
+            assert_eq!(answered.has_more(), has_more, "{rows:?}");
             assert_eq!((answered.new_before, answered.message.shown), (5, 3));
         }
     }
