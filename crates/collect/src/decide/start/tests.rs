@@ -290,6 +290,56 @@ fn without_a_timeline_the_settling_past_is_read_again() {
     assert_eq!(start.coverage.checkpoint(), at(60) - SETTLE);
 }
 
+/// Else one flipped bit of the position beside a damaged timeline skips rows, and nobody can tell which.
+#[test]
+fn without_a_timeline_what_the_position_was_moved_over_is_kept_as_skipped() {
+    let settle_time = TimeDelta::minutes(30);
+    let terms = Terms {
+        settle_time,
+        ..terms()
+    };
+    for timeline in [Found::Damaged("torn".to_owned()), Found::Nothing] {
+        let start = |copy| {
+            let witnesses = Witnesses {
+                position: Position::At(at(190)),
+                copy: Some(copy),
+                timeline: timeline.clone(),
+                newest_known: Some(at(0)),
+            };
+            StartDecision::new(witnesses, terms)
+        };
+        let moved = start(at(0));
+        assert_eq!(moved.coverage.skipped(), [window(0, 160)]);
+        assert_eq!(missing(&moved), [window(-30, 0), window(160, 190)]);
+        assert_eq!(moved.coverage.edge(), at(190));
+        names(&moved, Weight::Error, &[at(190), at(0), at(160), at(-30)]);
+        assert!(said(&moved).1.contains("backfill --skipped"));
+        let mut back = moved.coverage.clone();
+        back.backfill(window(0, 160), false);
+        assert_eq!(Vec::from_iter(back.wanted()), [window(0, 160)]);
+        // Nothing is skipped where all of it is read again.
+        for copy in [160, 185, 190, 195] {
+            let start = start(at(copy));
+            assert_eq!(start.coverage.skipped(), []);
+            assert_eq!(missing(&start), [window(160, 190)]);
+            names(&start, Weight::Warning, &[at(190), at(160)]);
+        }
+    }
+    let at_once = Terms {
+        settle_time: TimeDelta::zero(),
+        ..terms
+    };
+    let witnesses = Witnesses {
+        position: Position::At(at(190)),
+        timeline: Found::Damaged("torn".to_owned()),
+        ..left()
+    };
+    let start = StartDecision::new(witnesses, at_once);
+    assert_eq!(start.coverage.skipped(), [window(0, 190)]);
+    assert_eq!(missing(&start), []);
+    assert_eq!(start.coverage.checkpoint(), at(190));
+}
+
 #[test]
 fn the_newest_known_row_is_the_last_witness() {
     for timeline in [Found::Nothing, Found::Damaged("torn".to_owned())] {

@@ -1,6 +1,7 @@
 //! Where a collection goes on when there is no usable timeline.
 
 use chrono::{DateTime, Utc};
+use rows::Window;
 
 use super::{LEEWAY, Position, StartDecision, Terms, Weight};
 use crate::{decide::coverage::Coverage, ledger::timeline::TIMELINE_FILE};
@@ -32,16 +33,10 @@ impl StartDecision {
             None => Self::fresh(Coverage::new(checkpoint)).going_on(checkpoint),
             Some(reason) => {
                 let since = checkpoint - terms.settle_time;
-                let mut coverage = Coverage::new(since);
-                coverage.reach(checkpoint);
-                Self::fresh(coverage).saying(
-                    Weight::Warning,
-                    format!(
-                        "The file {TIMELINE_FILE} cannot be used ({reason}). The collection goes \
-                         on with rows received at {checkpoint}, and those received since {since} are \
-                         read again: what is known is not sent again, and nothing is lost."
-                    ),
-                )
+                match copy.and_then(|written| Window::new(written, since)) {
+                    Some(between) => Self::moved_on(&reason, checkpoint, between, terms),
+                    None => Self::reading_from(&reason, checkpoint, since),
+                }
             }
         };
         if !matches!(position, Position::At(_)) {
@@ -56,6 +51,45 @@ impl StartDecision {
             );
         }
         start
+    }
+
+    /// The timeline cannot be used, and the position is as this module has written it, or is about as late.
+    fn reading_from(reason: &str, checkpoint: DateTime<Utc>, since: DateTime<Utc>) -> Self {
+        let mut coverage = Coverage::new(since);
+        coverage.reach(checkpoint);
+        Self::fresh(coverage).saying(
+            Weight::Warning,
+            format!(
+                "The file {TIMELINE_FILE} cannot be used ({reason}). The collection goes on with rows \
+                 received at {checkpoint}, and those received since {since} are read again: what is \
+                 known is not sent again, and nothing is lost."
+            ),
+        )
+    }
+
+    /// The timeline cannot be used, and the position is later than this module has written it: somebody has
+    /// moved it on, or damage has. What lies `between` its copy and what is read again is skipped, and kept as such.
+    fn moved_on(reason: &str, checkpoint: DateTime<Utc>, between: Window, terms: Terms) -> Self {
+        let (written, since) = (between.start(), between.end());
+        let from = written - terms.settle_time;
+        let mut coverage = Coverage::new(from);
+        coverage.skip_by_position(since);
+        // Nobody else reads the rows that surface late in what this module had read.
+        if let Some(settling) = Window::new(from, written) {
+            coverage.want(settling);
+        }
+        coverage.reach(checkpoint);
+        Self::fresh(coverage).saying(
+            Weight::Error,
+            format!(
+                "The file {TIMELINE_FILE} cannot be used ({reason}), and the saved position, \
+                 {checkpoint}, is later than the copy of what this module wrote, {written}. The collection \
+                 goes on with rows received at {checkpoint}, as the Python module or a person may wish. \
+                 Those received since {since}, and from {from} until {written}, are read again; those \
+                 received from {between} are skipped: if nobody else has delivered them, `message-trace \
+                 backfill --skipped` does."
+            ),
+        )
     }
 
     /// Neither timeline nor position nor its copy can be used.
