@@ -32,7 +32,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{details::DetailsWish, time::Opening};
+pub use self::{details::DetailsWish, outside::OUTSIDE_FILE, time::Opening};
 use crate::{
     CheckpointStore, Event, Lane, Observer, PendingRequest, Sink, Source, SourceError,
     SourceLimits, Store, WaitsFor,

@@ -55,7 +55,7 @@ pub use self::{
         start,
         width::Newest,
     },
-    engine::{Collector, DetailsWish, Opening, Parts},
+    engine::{Collector, DetailsWish, OUTSIDE_FILE, Opening, Parts},
     event::{Activity, Busy, Event, Novelty, Observer, PageCount, Standing, WaitsFor},
     excluded::{EXCLUSIONS_FILE, Excluded},
     ledger::{journal, timeline},

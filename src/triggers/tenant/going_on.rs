@@ -1,14 +1,14 @@
 //! How a state is gone on with, and how one is begun with what another has.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::journal;
-use sekoia::{Log, RunError, Storage};
+use collect::{OUTSIDE_FILE, journal, start::Position};
+use sekoia::{Log, RunError, StateFile, Storage, StorageError};
 
 use super::{
     Bound, Subject, Taken,
     binding::{Binding, write},
 };
-use crate::triggers::state::{self, STATE_FILE};
+use crate::triggers::state::{self, Kept, STATE_FILE};
 
 /// Where a first collection would begin.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,40 @@ impl First {
     /// wrong, and would lead back to rows that are delivered and forgotten.
     fn beside(self, checkpoint: Option<DateTime<Utc>>) -> DateTime<Utc> {
         checkpoint.map_or(self.now, |at| at.max(self.now)) - self.start_time
+    }
+}
+
+/// Where a state stands, for one that begins with what it has; none when nothing tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stand {
+    checkpoint: DateTime<Utc>,
+    /// Where this module had written that it stands, when somebody has moved the position on since.
+    written: Option<DateTime<Utc>>,
+}
+
+impl Stand {
+    /// As a start in these files would go on: at the earliest of what is kept, but for a position that
+    /// this module has not written.
+    async fn in_storage(storage: &Storage) -> Result<Option<Self>, StorageError> {
+        let Kept { position, copy, .. } = Kept::in_storage(storage).await?;
+        let found = state::timeline_in(storage).await?;
+        let kept = state::known(&found).filter(|timeline| timeline.coverage.has_begun());
+        let kept = kept.map(|timeline| timeline.checkpoint);
+        let written = [copy, kept].into_iter().flatten().min();
+        Ok(match position {
+            Position::At(at) if [copy, kept].contains(&Some(at)) => Some(Self {
+                checkpoint: kept.map_or(at, |kept| kept.min(at)),
+                written: None,
+            }),
+            Position::At(at) => Some(Self {
+                checkpoint: at,
+                written: written.filter(|written| *written < at),
+            }),
+            Position::Absent | Position::Unusable(_) => written.map(|checkpoint| Self {
+                checkpoint,
+                written: None,
+            }),
+        })
     }
 }
 
@@ -78,7 +112,9 @@ pub(super) async fn begin_with(
 ) -> Result<String, RunError> {
     let other = storage.inside(&from.folder);
     let mut without = String::new();
-    for name in other.list(journal::FOLDER).await? {
+    let mut names = other.list(journal::FOLDER).await?;
+    names.push(OUTSIDE_FILE.to_owned());
+    for name in names {
         match other.read(&name).await {
             Ok(Some(content)) => files.write(&name, content).await?,
             Ok(None) => {}
@@ -89,12 +125,20 @@ pub(super) async fn begin_with(
             },
         }
     }
-    let checkpoint = state::checkpoint(&other).await?;
+    let stand = Stand::in_storage(&other).await?;
+    let checkpoint = stand.map(|stand| stand.checkpoint);
     let first = first.beside(checkpoint);
     let since = match taken {
         Taken::Rows => checkpoint.map_or(first, |checkpoint| checkpoint.min(first)),
         Taken::Position => checkpoint.unwrap_or(first),
     };
+    // So that the start tells what the position was moved over, and keeps it as skipped.
+    let written = stand.and_then(|stand| stand.written);
+    if let Some(written) = written.filter(|written| *written < since) {
+        files
+            .write(StateFile::COPY, state::with_checkpoint(written))
+            .await?;
+    }
     files
         .write(STATE_FILE, state::with_checkpoint(since))
         .await?;

@@ -435,6 +435,50 @@ async fn what_a_later_version_has_written_in_a_folder_is_not_touched() {
     assert_eq!(left, later);
 }
 
+/// Else rows are skipped that the other state still has to read, or come twice that it has filed as seen.
+#[tokio::test]
+async fn a_doubtful_tenant_goes_on_where_the_other_state_would() {
+    let at = |hour: u32| format!("2027-01-15T{hour:02}:00:00.000000+00:00");
+    let context = |hour: u32| format!("{{\"most_recent_date_requested\":\"{}\"}}", at(hour));
+    let timeline = |hour: u32| {
+        let at = DateTime::parse_from_rfc3339(&at(hour)).unwrap().to_utc();
+        let coverage = collect::coverage::Coverage::new(at);
+        let timeline = timeline::Timeline::new(at, coverage, Default::default());
+        serde_json::to_vec(&timeline).unwrap()
+    };
+    // The position, its copy, the timeline; where the new state begins, and what it was moved on from.
+    for (position, copy, kept, begins, moved_from) in [
+        (7, 7, 7, 7, None),
+        // The timeline was put back from a backup.
+        (7, 7, 4, 4, None),
+        // Somebody has moved the position.
+        (7, 5, 5, 7, Some(5)),
+        (3, 5, 5, 3, None),
+        // The copy was put back from a backup.
+        (7, 4, 7, 7, None),
+    ] {
+        let all = storage();
+        let (first, _) = takes(&all, &reporting("a.example")).await;
+        first
+            .write("context.json", context(position))
+            .await
+            .unwrap();
+        let copied = first.write("context.json.previous", context(copy));
+        copied.await.unwrap();
+        first.write("coverage.json", timeline(kept)).await.unwrap();
+        first.write("outside.json", "seen").await.unwrap();
+        let (doubtful, said) = takes(&all, &graph(ONE)).await;
+        let text = async |name: &str| {
+            let text = doubtful.read(name).await.unwrap();
+            text.map(|text| String::from_utf8(text.to_vec()).unwrap())
+        };
+        assert_eq!(text("context.json").await, Some(context(begins)), "{said}");
+        let copied = text("context.json.previous").await;
+        assert_eq!(copied, moved_from.map(context), "{said}");
+        assert_eq!(text("outside.json").await.unwrap(), "seen");
+    }
+}
+
 /// What was delivered and forgotten since would come twice.
 #[tokio::test]
 async fn a_clock_that_is_behind_what_was_delivered_leads_back_no_further_than_a_right_one() {

@@ -28,7 +28,7 @@ const UNBOUNDED: TimeDelta = TimeDelta::hours(48);
 const LOOKOUT: TimeDelta = TimeDelta::hours(24);
 
 /// Until when, is kept here, so that a restart does not forget it: it is kept anew after an hour.
-const FILE: &str = "outside.json";
+pub const OUTSIDE_FILE: &str = "outside.json";
 const KEPT_ANEW: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,7 +121,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Looks up until when such rows are looked out for, at a start. Where that cannot be read, they may
     /// have been seen just now: to forget rows too early makes them come twice.
     pub(super) async fn expect_strays(&mut self) {
-        let text = match self.parts.store.read(FILE).await {
+        let text = match self.parts.store.read(OUTSIDE_FILE).await {
             Ok(None) => return,
             Ok(Some(text)) => text,
             Err(_) => Bytes::new(),
@@ -160,7 +160,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             let version = FormatVersion;
             let text = serde_json::to_vec(&Kept { version, until }).unwrap_or_default();
-            match self.parts.store.write(FILE, text.into()).await {
+            match self.parts.store.write(OUTSIDE_FILE, text.into()).await {
                 Ok(()) => self.strays.kept = Some(until),
                 // It is tried again with the next page.
                 Err(error) => self.tell(Event::StoreFailed(&error)),

@@ -31,7 +31,8 @@ impl StateFile {
     /// Its name (L-02).
     pub const NAME: &str = "context.json";
 
-    const COPY: &str = "context.json.previous";
+    /// The name of its copy.
+    pub const COPY: &str = "context.json.previous";
 
     /// Reads the file, or starts with an empty object where there is none.
     ///
