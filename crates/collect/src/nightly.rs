@@ -64,7 +64,11 @@ impl StandingOrder {
     /// # Errors
     /// When the store cannot be read.
     pub async fn in_force(store: &impl Store) -> io::Result<Option<Self>> {
-        Ok(Self::load(store).await?.filter(|order| !order.off))
+        Ok(Self::load(store).await?.filter(Self::stands))
+    }
+
+    pub(crate) fn stands(&self) -> bool {
+        !self.off
     }
 }
 

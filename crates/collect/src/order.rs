@@ -71,6 +71,25 @@ pub trait OrderFile: Serialize + DeserializeOwned + Send + Sync {
         }
     }
 
+    /// The same, for who is to carry out what a person has left: one that is damaged is no order, and
+    /// that is told.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the file holds nothing that this program understands.
+    fn understood(store: &impl Store) -> impl Future<Output = io::Result<Option<Self>>> + Send {
+        async {
+            let Some(text) = store.read(Self::NAME).await? else {
+                return Ok(None);
+            };
+            serde_json::from_slice(&text).map(Some).map_err(|error| {
+                let name = Self::NAME;
+                let sentence =
+                    format!("{name} holds no order that this program understands: {error}");
+                io::Error::new(io::ErrorKind::InvalidData, sentence)
+            })
+        }
+    }
+
     /// Replaces the file.
     ///
     /// # Errors

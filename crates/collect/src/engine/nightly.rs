@@ -41,7 +41,9 @@ impl FoundNight {
     pub(super) async fn load(store: &impl Store) -> io::Result<Self> {
         Ok(Self {
             looked: Instant::now(),
-            standing: StandingOrder::in_force(store).await?,
+            standing: StandingOrder::understood(store)
+                .await?
+                .filter(StandingOrder::stands),
             nights: Nights::load(store).await?,
             progress: VerifyProgress::load(store).await?,
         })

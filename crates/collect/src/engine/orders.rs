@@ -67,7 +67,7 @@ async fn look<W: RangeWork>(
     store: &impl Store,
     ended: Option<Uuid>,
 ) -> io::Result<Option<FoundRange<W>>> {
-    let order = RangeOrder::load(store).await?;
+    let order = RangeOrder::understood(store).await?;
     let Some(order) = order.filter(|order: &RangeOrder<W>| Some(order.id) != ended) else {
         return Ok(None);
     };
@@ -193,7 +193,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let for_night = follows && is_to_look(&mut orders.nights.looked, LOOKING_BY_NIGHT);
         orders.looks.spawn(async move {
             let store = store.as_ref();
-            let letters = when(for_letters, LettersOrder::load(store));
+            let letters = when(for_letters, LettersOrder::understood(store));
             let night = when(for_night, async { FoundNight::load(store).await.map(Some) });
             let (backfill, verification) = (look(store, backfill), look(store, verification));
             let (backfill, verification, letters, night) =
@@ -365,5 +365,51 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Some(now + TimeDelta::from_std(leave).ok()?)
         });
         next.min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{nightly::StandingOrder, testing::Files};
+
+    /// Else a person waits for ever for what it has asked for, and a verification of each night ends unsaid.
+    #[tokio::test]
+    async fn an_order_that_is_damaged_is_told_and_one_that_is_not_there_is_none() {
+        let store = Files::default();
+        let told = async |name: &str| {
+            let found = [
+                look::<BackfillWork>(&store, None)
+                    .await
+                    .map(|found| found.is_some()),
+                look::<VerifyWork>(&store, None)
+                    .await
+                    .map(|found| found.is_some()),
+                LettersOrder::understood(&store)
+                    .await
+                    .map(|found| found.is_some()),
+                FoundNight::load(&store).await.map(|_| false),
+            ];
+            let told = found.into_iter().filter_map(|found| match found {
+                Ok(is_some) => is_some.then_some("an order".to_owned()),
+                Err(error) => Some(error.to_string()),
+            });
+            let told: Vec<String> = told.collect();
+            assert!(told.iter().all(|told| told.contains(name)), "{told:?}");
+            told.len()
+        };
+        assert_eq!(told("none").await, 0);
+        for name in [
+            RangeOrder::<BackfillWork>::NAME,
+            RangeOrder::<VerifyWork>::NAME,
+            LettersOrder::NAME,
+            StandingOrder::NAME,
+        ] {
+            for damage in ["", "{", "null", "{\"version\":1}", "\u{0}\u{0}"] {
+                store.change(name, |content| *content = damage.as_bytes().to_vec());
+                assert_eq!(told(name).await, 1, "{name} {damage:?}");
+            }
+            store.content.lock().unwrap().clear();
+        }
     }
 }
