@@ -6,6 +6,7 @@
 //! with what became of it, and then the file is written without it, and without others that leave.
 
 mod letter;
+mod listing;
 mod opened;
 pub mod order;
 mod settling;
@@ -20,9 +21,13 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-pub use self::letter::{Content, Letter, Owner, Settled, Stock, UNHIDDEN, Undelivered};
+pub use self::{
+    letter::{Content, Letter, Owner, Settled, Stock, UNHIDDEN, Undelivered},
+    listing::{each, stock},
+};
 use self::{
     letter::{Head, Note},
+    listing::{files, text_of},
     opened::OpenedFile,
     settling::notes,
 };
@@ -101,7 +106,9 @@ impl Letters {
             unusable: Vec::new(),
             is_settling: false,
         };
-        for (number, name) in files(store).await? {
+        let (found, in_its_place) = files(store).await?;
+        letters.unusable.extend(in_its_place);
+        for (number, name) in found {
             let text = text_of(store, &name).await?;
             if text.is_none() {
                 letters.unusable.push(name);
@@ -245,7 +252,10 @@ impl Letters {
             let bytes = self.files.get(number).copied().unwrap_or(0);
             bytes + length <= FILE_BYTES
         };
-        let next = || self.files.last_key_value().map_or(1, |(last, _)| last + 1);
+        let last = self.files.last_key_value().map_or(0, |(last, _)| *last);
+        // Somebody may have made one with the highest number of all.
+        let free = || (1..).find(|number| !self.files.contains_key(number));
+        let next = || last.checked_add(1).or_else(free).unwrap_or(last);
         self.open.filter(has_room).unwrap_or_else(next)
     }
 
@@ -301,57 +311,6 @@ impl Letters {
         ids.sort_by_key(|(id, (_, time))| (*time, *id));
         ids.into_iter().map(|(id, _)| id.clone()).collect()
     }
-}
-
-/// Calls `look` with each letter in `store`, file by file, each once. Another process may write there. The names
-/// of files in the place of which something else is: nobody knows which letters lay there.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Result<Vec<String>> {
-    let settled = notes(store).await?;
-    let mut seen: BTreeSet<String> = settled.into_iter().map(|note| note.id).collect();
-    let mut unusable = Vec::new();
-    for (_, name) in files(store).await? {
-        match text_of(store, &name).await? {
-            Some(text) => letters(&text)
-                .filter(|letter| seen.insert(letter.id.clone()))
-                .for_each(&mut look),
-            None => unusable.push(name),
-        }
-    }
-    Ok(unusable)
-}
-
-/// The files with letters, with their numbers.
-async fn files(store: &impl Store) -> io::Result<Vec<(u64, String)>> {
-    let names = store.list(FOLDER).await?.into_iter();
-    let numbered = names.filter_map(|name| Some((file_number(&name)?, name)));
-    Ok(numbered.collect())
-}
-
-/// The content of a file; none when something else is in its place.
-async fn text_of(store: &impl Store, name: &str) -> io::Result<Option<Bytes>> {
-    match store.read(name).await {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-        read => Ok(Some(read?.unwrap_or_default())),
-    }
-}
-
-/// How much lies in `store`, and the names of files that are none, as for [`each`]. Another process may write there.
-///
-/// # Errors
-/// When the store cannot be read.
-pub async fn stock(store: &impl Store) -> io::Result<(Stock, Vec<String>)> {
-    let mut stock = Stock::default();
-    let look = |letter: Letter| {
-        stock.letters += 1;
-        stock.bytes += letter.content.text().len() as u64;
-        let oldest = stock.oldest.unwrap_or(letter.time);
-        stock.oldest = Some(oldest.min(letter.time));
-    };
-    let unusable = each(store, look).await?;
-    Ok((stock, unusable))
 }
 
 /// Tells an intake key from others without telling it.

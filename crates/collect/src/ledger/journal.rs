@@ -300,6 +300,9 @@ async fn delete_all(store: &impl Store, names: impl Iterator<Item = String>) -> 
     Ok(any)
 }
 
+/// No journal comes so far: with such a number somebody else has made a file, and behind it there may be none.
+const TOO_HIGH: u64 = u64::MAX / 2;
+
 fn segment_name(number: u64) -> String {
     format!("{FOLDER}{number:010}.keys")
 }

@@ -544,6 +544,39 @@ async fn what_is_no_file_is_told_and_left_alone_and_keeps_nobody_from_the_others
     assert_eq!((letters.ids().len(), letters.unusable().len()), (2, 0));
 }
 
+/// Else there would seem to be none.
+#[tokio::test]
+async fn a_file_in_the_place_of_the_folder_is_told() {
+    let files = Files::default();
+    files.change("dead-letters", |content| content.extend(b"a copy of it"));
+    assert_eq!(open(&files).await.unusable(), ["dead-letters"]);
+    let there = async || {
+        let (stock, unusable) = stock(&files).await.unwrap();
+        (stock.letters, unusable)
+    };
+    assert_eq!(there().await, (0, vec!["dead-letters".to_owned()]));
+    files.content.lock().unwrap().clear();
+    let mut letters = open(&files).await;
+    assert_eq!(letters.unusable(), [""; 0]);
+    keep(&mut letters, &files, 0, "first").await;
+    assert_eq!(there().await, (1, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_file_with_the_highest_number_is_no_end_of_numbers() {
+    let files = Files::default();
+    for number in [u64::MAX, 1] {
+        files.change(&file_name(number), |content| content.extend(b"{\"id\":"));
+    }
+    let mut letters = open(&files).await;
+    for text in ["first", "second"] {
+        keep(&mut letters, &files, 0, text).await;
+    }
+    let names = [1, 2, u64::MAX].map(file_name);
+    assert_eq!(files.names(), names);
+    assert_eq!(open(&files).await.ids().len(), 2);
+}
+
 /// The same event is refused again after its letter was thrown away: what is left of that does not take
 /// the later letter with it.
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::io;
 use rows::RowKeyer;
 
 use super::{
-    FOLDER, Inventory, Journal, Remembered, SEED, SEED_COPY, delete_all, is_version_1, segment,
-    segment_number,
+    FOLDER, Inventory, Journal, Remembered, SEED, SEED_COPY, TOO_HIGH, delete_all, is_version_1,
+    segment, segment_number,
 };
 use crate::{
     Store,
@@ -55,6 +55,9 @@ impl JournalFiles {
             .into_iter()
             .filter_map(|name| Some((segment_number(&name)?, name)))
             .collect();
+        for (_, name) in segments.extract_if(.., |(number, _)| *number >= TOO_HIGH) {
+            damage.push(format!("{name} is left alone: its number is too high"));
+        }
         let (first, copy) = (
             seed_in(store, SEED).await?,
             seed_in(store, SEED_COPY).await?,

@@ -8,7 +8,7 @@ use std::{
 use rows::RowKey;
 
 use super::{
-    Inventory, Journal, Segment, is_damage,
+    Inventory, Journal, Segment, TOO_HIGH, is_damage,
     segment::{self, Mended},
     segment_name,
 };
@@ -29,7 +29,8 @@ impl Journal {
     ) -> io::Result<(KnownRows, Self)> {
         // A list may leave some out. Only a read of the file itself shows that it is gone.
         let listed: BTreeSet<u64> = segments.iter().map(|(number, _)| *number).collect();
-        let others = expected.keys().filter(|number| !listed.contains(*number));
+        let others = expected.keys();
+        let others = others.filter(|number| **number < TOO_HIGH && !listed.contains(*number));
         segments.extend(others.map(|number| (*number, segment_name(*number))));
         segments.sort_by_key(|(number, _)| *number);
         let mut journal = Self {

@@ -818,6 +818,22 @@ fn a_number_is_not_used_again_whether_its_segment_is_there_or_named() {
     assert!(files.segments().contains(&segment_name(8)));
 }
 
+/// Else the next one has no number, or an earlier one.
+#[test]
+fn a_segment_with_the_highest_number_is_left_alone_and_told() {
+    let files = Files::default();
+    two_segments(&files);
+    files.change(&segment_name(u64::MAX), |content| content.push(7));
+    let expected = Inventory::from([(u64::MAX - 1, 1)]);
+    let mut found = expecting(&files, &expected);
+    assert_eq!(found.damage.len(), 2, "{:?}", found.damage);
+    assert!(found.damage[0].contains("is left alone: its number is too high"));
+    assert_eq!(found.known.len(), 5);
+    append(&mut found.journal, &files, &[row(6, 0, 103)]);
+    let names = [0, 1, 2, u64::MAX].map(segment_name);
+    assert_eq!(files.segments(), names);
+}
+
 /// Else the proof would take its new rows for those that it has counted in.
 #[test]
 fn the_number_of_a_deleted_segment_is_not_used_again() {
