@@ -320,11 +320,18 @@ pub(super) async fn take(
                 true => "",
                 false => ", and found again when the settings are set back",
             };
-            log.warning(format!(
-                "The settings ask for the mail of {told}, and the state so far is of {before}: this \
-                 collection has the folder {folder} of its own in the data directory; {begins}. The \
-                 other state is kept{back}."
-            ));
+            match last {
+                Some(_) => log.warning(format!(
+                    "The settings ask for the mail of {told}, and the state so far is of {before}: this \
+                     collection has the folder {folder} of its own in the data directory; {begins}. The \
+                     other state is kept{back}."
+                )),
+                None => log.error(format!(
+                    "The state in use last, in the folder {in_use}, is not there any more. The collection of \
+                     the mail of {told} has the folder {folder}; {begins}. Rows that were delivered may come \
+                     once more."
+                )),
+            }
             folder
         }
     };

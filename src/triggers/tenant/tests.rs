@@ -435,6 +435,24 @@ async fn what_a_later_version_has_written_in_a_folder_is_not_touched() {
     assert_eq!(left, later);
 }
 
+#[tokio::test]
+async fn a_state_that_is_gone_is_told() {
+    let all = storage();
+    takes(&all, &graph(ONE)).await;
+    for subject in [graph(TWO), graph("a.example")] {
+        takes(&all, &graph(TWO)).await;
+        let gone = graph(TWO).folder();
+        for name in all.list(&format!("{gone}/")).await.unwrap() {
+            all.delete(&name).await.unwrap();
+        }
+        let (_, said) = takes(&all, &subject).await;
+        let told = format!("in use last, in the folder {gone}, is not there any more");
+        assert!(said.contains(&told), "{said}");
+        assert!(!said.contains("The settings ask"), "{said}");
+        assert_eq!(folder_in_use(&all).await.unwrap(), subject.folder());
+    }
+}
+
 /// Else rows are skipped that the other state still has to read, or come twice that it has filed as seen.
 #[tokio::test]
 async fn a_doubtful_tenant_goes_on_where_the_other_state_would() {
