@@ -128,6 +128,15 @@ pub(crate) struct MassMail {
     pub(crate) pages: u64,
     /// Whether the last message was given up.
     is_useless: bool,
+    /// Whether the last window has made way as the question for its message failed.
+    is_unanswered: bool,
+}
+
+/// Since when a question for a message has failed, and how many pages of windows had come then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailingQuestion {
+    since: Instant,
+    pages: u64,
 }
 
 impl MassMail {
@@ -142,7 +151,7 @@ impl MassMail {
 
     /// A message was shown as a whole; whether it had recipients that the window has not shown.
     pub(crate) fn completed(&mut self, message: &MassMessage, hides: bool) {
-        self.is_useless = false;
+        (self.is_useless, self.is_unanswered) = (false, false);
         *self.hides.entry(Arc::clone(&message.id)) = hides;
     }
 
@@ -160,6 +169,23 @@ impl MassMail {
         self.is_useless = true;
         *self.hides.entry(Arc::clone(&message.id)) = false;
         None
+    }
+
+    /// A question for a message has failed. Whether it has done so for so long that its window may make way for
+    /// others: windows were answered meanwhile.
+    pub(crate) fn fails_on(&self, failing: &mut Option<FailingQuestion>, now: Instant) -> bool {
+        let long = match self.is_unanswered {
+            true => UNTIL_BELIEVED_AGAIN,
+            false => UNTIL_BELIEVED,
+        };
+        let pages = self.pages;
+        let first = *failing.get_or_insert(FailingQuestion { since: now, pages });
+        now.saturating_duration_since(first.since) >= long && pages > first.pages
+    }
+
+    /// A window has made way for others, as the question for its message fails.
+    pub(crate) fn made_way(&mut self) {
+        self.is_unanswered = true;
     }
 }
 
@@ -352,5 +378,29 @@ mod tests {
         // One answer that is of use, and it is in doubt again.
         mail.completed(&message("third"), true);
         assert_eq!(mail.useless(&mut message("fourth"), start), long);
+    }
+
+    #[test]
+    fn a_question_that_fails_has_its_window_make_way_when_windows_are_answered() {
+        let mut mail = MassMail::default();
+        let start = Instant::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let (mut one, mut other) = (None, None);
+        assert!(!mail.fails_on(&mut one, start));
+        assert!(!mail.fails_on(&mut one, later(600)), "nothing else came");
+        mail.pages += 1;
+        assert!(!mail.fails_on(&mut one, later(599)));
+        assert!(mail.fails_on(&mut one, later(600)));
+        // The next one makes way sooner, but not at once.
+        mail.made_way();
+        assert!(!mail.fails_on(&mut other, later(600)));
+        mail.pages += 1;
+        assert!(!mail.fails_on(&mut other, later(659)));
+        assert!(mail.fails_on(&mut other, later(660)));
+        mail.completed(&message("answered"), false);
+        assert!(
+            !mail.fails_on(&mut other, later(660)),
+            "they are answered again"
+        );
     }
 }

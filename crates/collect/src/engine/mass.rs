@@ -61,8 +61,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     fn count_completing(&mut self) {
-        let past = |read: &WindowRead<S, K>| matches!(read.lane, Lane::Backlog | Lane::Backfill);
-        let past = self.completing.count(past);
+        let past = self.completing.count(is_past);
         self.schedule.hold_past(past >= MOST_PAST);
     }
 
@@ -164,8 +163,39 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             read.begin_anew();
         }
         self.pause_after(read.reader, error);
+        if self.makes_way(&mut read, &error.sentence) {
+            return Ok(());
+        }
         let pause = read.completion.pause();
         self.wait_apart(read, pause);
         Ok(())
     }
+
+    /// A question for a message of a window has failed. Whether the window makes way, as those that wait hold up
+    /// what was never read: it rests, and is read once more then. Nothing of it is given up.
+    fn makes_way(&mut self, read: &mut WindowRead<S, K>, sentence: &str) -> bool {
+        let now = Instant::now();
+        let may = self.mass.fails_on(&mut read.completion.failing, now);
+        let holds_up = is_past(read) && self.completing.count(is_past) + 1 >= MOST_PAST;
+        if !may || !holds_up {
+            return false;
+        }
+        let pause = self.service.rests(read.reader, self.schedule.resting());
+        let rests = self.schedule.rest(read.window, now + pause);
+        if rests {
+            self.mass.made_way();
+            self.pending.abandon(read.id);
+            let id = read.completion.asked().map_or("", |id| id);
+            self.tell(Event::Rests {
+                window: read.window,
+                sentence: &format!("the question for the message {id} fails: {sentence}"),
+                pause,
+            });
+        }
+        rests
+    }
+}
+
+fn is_past<S: Source, K: Sink>(read: &WindowRead<S, K>) -> bool {
+    matches!(read.lane, Lane::Backlog | Lane::Backfill)
 }

@@ -6,7 +6,7 @@ use base::retry::Backoff;
 use chrono::{DateTime, Utc};
 use rows::{Page, RowRef, Window};
 
-use crate::decide::mass::{MassMessage, Recipients};
+use crate::decide::mass::{FailingQuestion, MassMessage, Recipients};
 
 /// Pauses after a question that has failed.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -21,6 +21,8 @@ pub(crate) struct Completion {
     asked: Option<AskedMessage>,
     /// Whether one was given up: the window may have rows that were not shown.
     pub(crate) gave_up: bool,
+    /// Whether the question has failed since its last answer.
+    pub(crate) failing: Option<FailingQuestion>,
     retries: Backoff,
 }
 
@@ -54,6 +56,7 @@ impl Completion {
             left: Vec::new(),
             asked: None,
             gave_up: false,
+            failing: None,
             retries: Backoff::new(PAUSES.0, PAUSES.1),
         }
     }
@@ -77,6 +80,7 @@ impl Completion {
             return;
         };
         self.retries.reset();
+        self.failing = None;
         for row in page.rows() {
             asked.rows += 1;
             asked.has_witness |= row.key.message() == asked.message.witness;

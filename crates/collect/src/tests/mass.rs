@@ -142,3 +142,28 @@ fn a_full_answer_without_a_link_does_not_show_a_message_as_a_whole() {
     all_once(&seen, Duration::from_secs(60));
     assert!(missing < TimeDelta::minutes(3), "{missing}");
 }
+
+/// Else four of them would hold up all that was never read.
+#[test]
+fn windows_whose_messages_are_never_answered_for_make_way() {
+    let messages = 1..120_i32;
+    let rows = messages.len() * MOST;
+    let ages = messages.flat_map(|n| std::iter::repeat_n(TimeDelta::minutes(30) * n, MOST));
+    let play = Play {
+        back: TimeDelta::hours(60),
+        life: Duration::from_secs(6 * 3600),
+        recipients_shown: MOST as u32,
+        ..Play::default()
+    };
+    let (seen, missing) = play.run(ages, |ask| match ask.of_message {
+        true => Err(ErrorClass::Outage),
+        false => Ok(whole(&ask)),
+    });
+    assert_eq!(seen.sent.len(), rows);
+    assert!(seen.sent.values().all(|(_, times)| *times == 1));
+    assert_eq!((seen.completed, seen.given_up), (0, 0));
+    assert!(
+        missing > TimeDelta::hours(59),
+        "all of it is asked for: {missing}"
+    );
+}
