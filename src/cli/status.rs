@@ -18,7 +18,7 @@ use super::{
     screen::{BAD, FAINT, GOOD, Screen, print_document, say, styled},
     usage,
 };
-use crate::triggers::{self, Line, ProcessVerdict, StatusReport};
+use crate::triggers::{self, Line, ProcessVerdict, SeenLetters, StatusReport};
 
 /// The widest name of a line, with the blanks after it.
 const NAME: usize = 11;
@@ -82,7 +82,8 @@ pub(super) async fn run(
         found => found?,
     };
     let now = Clock::system().now();
-    let report = triggers::status(&probe, subject.as_ref(), now).await;
+    let mut seen = SeenLetters::default();
+    let report = triggers::status(&probe, subject.as_ref(), now, &mut seen).await;
     let code = report.verdict.exit_code();
     if as_json {
         let mut document = report.facts();
@@ -115,8 +116,9 @@ async fn watch(
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut code = ProcessVerdict::NotRunning.exit_code();
     let drawing = async {
+        let mut seen = SeenLetters::default();
         loop {
-            code = draw(installation, subject).await?.exit_code();
+            code = draw(installation, subject, &mut seen).await?.exit_code();
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
@@ -132,10 +134,11 @@ async fn watch(
 async fn draw(
     installation: &Installation<'_>,
     subject: Option<&triggers::Subject>,
+    seen: &mut SeenLetters,
 ) -> anyhow::Result<ProcessVerdict> {
     let probe = ProcessProbe::find(installation).await?;
     let now = Clock::system().now();
-    let StatusReport { verdict, lines } = triggers::status(&probe, subject, now).await;
+    let StatusReport { verdict, lines } = triggers::status(&probe, subject, now, seen).await;
     let timeline = lines.iter().find(|line| line.name == "timeline");
     let timeline = timeline.map_or(&Value::Null, |line| &line.facts);
     write!(anstream::stdout(), "\u{1b}[H\u{1b}[J")?;

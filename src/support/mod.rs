@@ -183,7 +183,9 @@ impl Gathering {
     }
 
     async fn status(&mut self, probe: &ProcessProbe, subject: Option<&Subject>) {
-        let status = timeout(TIMEOUT, triggers::status(probe, subject, self.now)).await;
+        let mut seen = triggers::SeenLetters::default();
+        let status = triggers::status(probe, subject, self.now, &mut seen);
+        let status = timeout(TIMEOUT, status).await;
         let Ok(report) = status else {
             return self.lacks("status.json", "the files took too long to read");
         };

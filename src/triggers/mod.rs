@@ -36,7 +36,7 @@ mod tests;
 use sekoia::Registry;
 
 pub(crate) use self::{
-    status::{Line, ProcessVerdict, StatusReport, status},
+    status::{Line, ProcessVerdict, SeenLetters, StatusReport, status},
     tenant::Subject,
 };
 

@@ -3,6 +3,7 @@
 mod clock;
 mod errors;
 mod lanes;
+mod letters;
 mod nightly;
 mod pace;
 
@@ -13,6 +14,7 @@ use chrono::{DateTime, Utc};
 use sekoia::{Answers, ProcessProbe, Storage};
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::letters::SeenLetters;
 use super::{
     backfill,
     decision::Decision,
@@ -107,7 +109,7 @@ impl StatusReport {
 }
 
 /// One thing that is told of a collection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Line {
     /// Its name, the same for people and machines.
     pub(crate) name: &'static str,
@@ -119,11 +121,13 @@ pub(crate) struct Line {
     pub(crate) bad: bool,
 }
 
-/// Everything there is to say of the state of a subject, or else of the one that was in use last.
+/// Everything there is to say of the state of a subject, or else of the one that was in use last. Who asks
+/// again and again keeps what was `seen` of dead letters.
 pub(crate) async fn status(
     probe: &ProcessProbe,
     subject: Option<&tenant::Subject>,
     now: DateTime<Utc>,
+    seen: &mut SeenLetters,
 ) -> StatusReport {
     let all = &probe.storage;
     // What cannot be looked for is told with the position.
@@ -180,7 +184,7 @@ pub(crate) async fn status(
     lines.extend(measured.map(|process| pace::rate(process, now)));
     lines.extend(measured.and_then(pace::in_hand));
     lines.extend(pace::quota(probe.process.as_ref(), doing.as_ref(), storage, now).await);
-    lines.extend(letters(storage, now).await);
+    lines.extend(seen.line(storage, now).await);
     lines.push(errors::errors(probe, now));
     StatusReport { verdict, lines }
 }
@@ -347,25 +351,6 @@ async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option
     let standing = backfill::BackfillStanding::in_storage(storage).await;
     let told = standing.map(|standing| standing.tell(Some(in_use), now));
     found("backfill", told)
-}
-
-/// What could not be delivered and waits for a person; none when there is nothing.
-async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
-    let stock = collect::letters::stock(storage).await;
-    let told = stock.map(|(stock, unusable)| {
-        let unreadable = unusable.iter().map(|name| super::letters::unreadable(name));
-        let told = super::letters::told(&stock, now).into_iter();
-        let told: Vec<String> = told.chain(unreadable).collect();
-        let (letters, bytes, oldest) = (stock.letters, stock.bytes, stock.oldest);
-        let facts = json!({
-            "letters": letters,
-            "bytes": bytes,
-            "oldest": oldest,
-            "unreadable": unusable,
-        });
-        Some((told.join("; "), facts, true)).filter(|(text, ..)| !text.is_empty())
-    });
-    found("letters", told)
 }
 
 /// What was found of something, or why that cannot be read.
