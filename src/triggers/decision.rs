@@ -191,6 +191,7 @@ impl Passwords {
             return;
         }
         let refused = self.guard.refused();
+        let without_it = unkept(!refused.is_empty(), end.is_some());
         let refused = RefusedPassword {
             version: VERSION,
             settings: self.terms.0.clone(),
@@ -205,10 +206,27 @@ impl Passwords {
         match self.storage.write(SIGN_IN_FILE, text).await {
             // Not before: what a full disk or a stop has kept from the file is written with the next answer.
             Ok(()) => *lock(&self.kept) = found,
-            Err(error) => self.log.exception(
-                "It cannot be kept when the password was refused, so that a restart tries it at once",
-                &error,
-            ),
+            Err(error) => self.log.exception(without_it, &error),
+        }
+    }
+}
+
+/// What follows when the file cannot be written: with refusals in it, and with what there is of an end.
+fn unkept(is_refused: bool, has_end: bool) -> &'static str {
+    match (is_refused, has_end) {
+        (true, false) => {
+            "It cannot be kept when the password was refused, so that a restart tries it at once"
+        }
+        (true, true) => {
+            "It cannot be kept when the password was refused, nor that the Reporting Web Service seems to have \
+             ended: a restart tries the password at once, and finds the end out anew"
+        }
+        (false, true) => {
+            "It cannot be kept that the Reporting Web Service seems to have ended: a restart finds it out anew"
+        }
+        (false, false) => {
+            "It cannot be kept that the password is not refused any more, so that a restart may wait before it \
+             tries it"
         }
     }
 }
@@ -343,6 +361,21 @@ mod tests {
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 0);
         passwords.keep(None).await;
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 1);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_named() {
+        for (is_refused, has_end, names) in [
+            (true, false, [true, false]),
+            (true, true, [true, true]),
+            (false, true, [false, true]),
+            (false, false, [false, false]),
+        ] {
+            let said = unkept(is_refused, has_end);
+            let named =
+                ["when the password was refused", "have ended"].map(|text| said.contains(text));
+            assert_eq!(named, names, "{said}");
+        }
     }
 
     #[tokio::test]
