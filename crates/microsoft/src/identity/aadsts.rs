@@ -16,6 +16,16 @@ use crate::{
     oddities::is_odd,
 };
 
+/// Words of OAuth for a refusal, beside those that begin with `invalid_`.
+const WORDS: [&str; 6] = [
+    "access_denied",
+    "consent_required",
+    "interaction_required",
+    "login_required",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
+
 /// The body of a refusal (RFC 6749, section 5.2, and Microsoft's additions). Each part counts by
 /// itself: what another one holds, or lacks, takes nothing from it.
 #[derive(Debug, Default)]
@@ -59,6 +69,21 @@ impl Body {
         matches!(answer.status().as_u16(), 408 | 425 | 429 | 500..=599)
             || self.error == "temporarily_unavailable"
             || matches!(self.code, Some(50087 | 90006 | 90024 | 90033 | 90055))
+    }
+
+    /// Whether it says why in the words of OAuth, or by a code of Microsoft Entra: nothing in between has these.
+    fn says_why(&self) -> bool {
+        self.code.is_some() || self.error.starts_with("invalid_") || WORDS.contains(&&*self.error)
+    }
+
+    /// Whether an answer tells nothing about the request. A conflict or a lock, as proxies and front ends
+    /// have them, does so also when it has words of its own.
+    fn is_odd(&self, answer: &Response) -> bool {
+        is_odd(answer)
+            && match answer.status().as_u16() {
+                409 | 421 | 423 | 425 | 449 | 499 => !self.says_why(),
+                _ => self.is_empty() && !self.is_object,
+            }
     }
 
     fn is_empty(&self) -> bool {
@@ -138,7 +163,7 @@ pub(super) fn refusal(
     let status = answer.status();
     let body = Body::read(answer.body());
     let code = body.code;
-    let is_odd = is_odd(answer) && body.is_empty() && !is_refusal(answer);
+    let is_odd = body.is_odd(answer);
     let transient = is_odd || body.passes(answer);
     let class = if transient {
         passing(answer, now)
@@ -371,7 +396,7 @@ fn passing(answer: &Response, now: DateTime<Utc>) -> ErrorClass {
 pub(super) fn metadata_refusal(answer: &Response, now: DateTime<Utc>) -> SignInError {
     let status = answer.status();
     let body = Body::read(answer.body());
-    let is_odd = is_odd(answer) && body.is_empty();
+    let is_odd = body.is_odd(answer);
     // So its documentation has it: 404 while it is updated, 410 for up to 70 s.
     let passes = matches!(status.as_u16(), 404 | 408 | 410 | 429 | 500..=599);
     let (class, text) = if is_odd || passes {

@@ -164,6 +164,25 @@ async fn answers_that_tell_nothing_pass_unless_they_last() {
             &["tells nothing about the request", "`login_url`"],
         );
     }
+    for status in [409, 421, 423, 425, 449, 499] {
+        for body in [
+            r#"{"error":"conflict"}"#,
+            r#"{"error":{"code":"Locked","message":"Busy."}}"#,
+            r#"{"error_description":"Try again."}"#,
+        ] {
+            let error = refused(secret(), status, body).await;
+            says(&error, ErrorClass::Outage, &["asked again later"]);
+        }
+        for body in [
+            r#"{"error":"invalid_client"}"#,
+            r#"{"error":"unauthorized_client"}"#,
+            r#"{"error_description":"AADSTS7000222: Expired."}"#,
+        ] {
+            let (class, _) = refused(secret(), status, body).await;
+            let passes = status == 425;
+            assert_eq!(class == ErrorClass::Person, !passes, "{status} {body}");
+        }
+    }
     let known = r#"{"error":"invalid_client","error_codes":[7000222]}"#;
     says(
         &refused(secret(), 409, known).await,
