@@ -240,7 +240,12 @@ impl StartDecision {
                 ),
             ),
             Moved::On(window) => {
-                start.coverage.skip_by_position(window.end());
+                // Nobody can have delivered what has not happened yet.
+                let end = window.end().min(terms.now);
+                let Some(window) = Window::new(kept, end) else {
+                    return start.going_on(kept);
+                };
+                start.coverage.skip_by_position(end);
                 start.saying(
                     Weight::Warning,
                     format!(
@@ -283,8 +288,9 @@ impl StartDecision {
     fn begin_after_backfills(timeline: Timeline, position: &Position, terms: Terms) -> Self {
         let mut start = Self::of(timeline);
         if let Position::At(at) = position {
-            start.coverage.begin(*at);
-            return start.going_on(*at);
+            let at = terms.now.min(*at);
+            start.coverage.begin(at);
+            return start.going_on(at);
         }
         start.coverage.begin(terms.first);
         start.beginning(position, false, terms)

@@ -123,13 +123,27 @@ fn a_position_that_was_moved_on_is_followed_and_kept_in_mind() {
         assert_eq!(start.coverage.skipped(), [window(0, 10), window(20, 100)]);
         names(&start, Weight::Warning, &[at(0), at(100)]);
     }
-    // As far as the other machine's clock may be ahead.
+    // The other machine's clock may be ahead, and nobody has delivered what comes until then.
     let ahead = Witnesses {
         position: Position::At(at(205)),
         ..left()
     };
-    let start = StartDecision::new(ahead, terms());
-    assert_eq!(start.coverage.checkpoint(), at(205));
+    let start = StartDecision::new(ahead.clone(), terms());
+    assert_eq!(start.coverage.checkpoint(), at(200));
+    assert_eq!(start.coverage.edge(), at(200));
+    assert_eq!(start.coverage.skipped(), [window(0, 10), window(20, 200)]);
+    names(&start, Weight::Warning, &[at(0), at(205)]);
+    // It has come further than now by a look of another second.
+    let mut near = Coverage::new(at(0));
+    let end = at(200) + TimeDelta::seconds(5);
+    near.read(Window::new(at(0), end).unwrap(), at(200), 1);
+    let further = Witnesses {
+        timeline: whole(near.clone()),
+        ..ahead
+    };
+    let start = StartDecision::new(further, terms());
+    assert_eq!(start.coverage, near);
+    names(&start, Weight::Info, &[end]);
 }
 
 #[test]
