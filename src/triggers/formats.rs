@@ -11,7 +11,7 @@ use collect::{
     timeline::{self, TIMELINE_FILE},
     verify::{VerifyOrder, VerifyProgress},
 };
-use sekoia::{Peek, RunError, StateFile, Storage, StorageError};
+use sekoia::{RunError, StateFile, Storage, StorageError};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -48,6 +48,13 @@ const FILES: [(&str, &str); 16] = [
     (FIRST_START_FILE, "version"),
     (SERVICE_FILE, "version"),
     (SIGN_IN_FILE, "version"),
+];
+
+/// Files that are kept twice, each with the other one, and the key of the version in both.
+const PAIRS: [(&str, &str, &str); 3] = [
+    (STATE_FILE, StateFile::COPY, STATE_VERSION),
+    (TENANT_FILE, TENANT_COPY, "version"),
+    (TENANT_COPY, TENANT_FILE, "version"),
 ];
 
 /// Reads the version in the name of a file.
@@ -130,16 +137,19 @@ async fn is_flipped(storage: &Storage, name: &str, text: &[u8]) -> Result<bool, 
     if name == TIMELINE_FILE {
         return Ok(!timeline::is_intact(text));
     }
-    if name != STATE_FILE {
-        return Ok(false);
-    }
-    let Peek { current, copy } = StateFile::peek(storage).await?;
-    let (Some(Ok(mut current)), Some(mut copy)) = (current, copy) else {
+    let mut pairs = PAIRS.into_iter();
+    let Some((_, copy, key)) = pairs.find(|(file, ..)| *file == name) else {
         return Ok(false);
     };
-    let take = |object: &mut Map<String, Value>| object.remove(STATE_VERSION)?.as_u64();
-    let (_, before) = (take(&mut current), take(&mut copy));
-    Ok(before.is_some_and(|version| version <= VERSION) && current == copy)
+    let Some(mut before) = read::<Map<String, Value>>(storage, copy).await? else {
+        return Ok(false);
+    };
+    let Ok(mut current) = serde_json::from_slice::<Map<String, Value>>(text) else {
+        return Ok(false);
+    };
+    let take = |object: &mut Map<String, Value>| object.remove(key)?.as_u64();
+    let (_, known) = (take(&mut current), take(&mut before));
+    Ok(known.is_some_and(|version| version <= VERSION) && current == before)
 }
 
 /// The content of a file; none when it is missing or damaged.
@@ -253,6 +263,16 @@ mod tests {
             storage.write(STATE_FILE, current.clone()).await.unwrap();
             storage.write(&copy, before).await.unwrap();
             assert_eq!(later().await.is_some(), is_later, "{current}");
+        }
+        storage.delete(STATE_FILE).await.unwrap();
+
+        let object = |version| format!("{{\"version\":{version},\"tenant\":\"a.example\"}}");
+        for (name, other) in [(TENANT_FILE, TENANT_COPY), (TENANT_COPY, TENANT_FILE)] {
+            storage.write(name, object(3)).await.unwrap();
+            for (before, is_later) in [(object(1), false), (object(3), true)] {
+                storage.write(other, before).await.unwrap();
+                assert_eq!(later().await.is_some(), is_later, "{name}");
+            }
         }
     }
 }

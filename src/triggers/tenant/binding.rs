@@ -193,7 +193,12 @@ pub(super) async fn put_right(
 }
 
 pub(super) async fn write(files: &Storage, binding: &Binding) -> Result<(), RunError> {
-    let text = serde_json::to_vec(binding).map_err(RunError::failed)?;
+    // A later one was damage, else nobody would have come so far.
+    let binding = Binding {
+        version: VERSION,
+        ..binding.clone()
+    };
+    let text = serde_json::to_vec(&binding).map_err(RunError::failed)?;
     files.write(TENANT_FILE, text.clone()).await?;
     Ok(files.write(TENANT_COPY, text).await?)
 }

@@ -435,6 +435,27 @@ async fn what_a_later_version_has_written_in_a_folder_is_not_touched() {
     assert_eq!(left, later);
 }
 
+/// Else it is written to the other file, too, and ends each run from then on.
+#[tokio::test]
+async fn a_version_that_damage_makes_later_is_put_right() {
+    let all = storage();
+    takes(&all, &graph(ONE)).await;
+    let text = async |name: &str| {
+        let text = all.read(name).await.unwrap().unwrap();
+        String::from_utf8(text.to_vec()).unwrap()
+    };
+    let whole = text(TENANT_FILE).await;
+    let flipped = whole.replace("\"version\":1", "\"version\":3");
+    assert_ne!(flipped, whole);
+    for damaged in FILES {
+        all.write(damaged, flipped.clone()).await.unwrap();
+        takes(&all, &graph(ONE)).await;
+        for name in FILES {
+            assert_eq!(text(name).await, whole, "{damaged}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_state_that_is_gone_is_told() {
     let all = storage();
