@@ -149,9 +149,10 @@ impl Refusal<'_> {
     /// What is said when a refusal asks for a pause that would need a person otherwise: it is not about the
     /// request, but about how many there are.
     fn pause(&self, class: ErrorClass) -> Option<(ErrorClass, String)> {
+        let status = self.response.status();
         let is_refused = class == ErrorClass::Person
-            && self.response.status() != StatusCode::UNAUTHORIZED
-            && self.response.status().is_client_error();
+            && status != StatusCode::UNAUTHORIZED
+            && (status.is_client_error() || status.is_redirection());
         self.retry_after().filter(|_| is_refused)?;
         let text = "it asks for a pause, as a gateway does that has had too many requests: asked again \
                     after it; if it persists, see what else reads the message trace, and any proxy in \

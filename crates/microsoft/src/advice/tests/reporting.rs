@@ -212,12 +212,14 @@ fn what_passes_by_itself() {
         (502, "99999999999999999999999", 300),
         (403, "120", 120),
         (404, "5", 5),
+        // To a page that says so.
+        (302, "9", 9),
         (400, "7", 7),
     ] {
         let error = ask(status, &[("retry-after", value)], "", None);
         says(&error, after(seconds), &[]);
         let asks = error.1.contains("asks for a pause");
-        assert_eq!(asks, matches!(status, 403 | 404), "{error:?}");
+        assert_eq!(asks, matches!(status, 302 | 403 | 404), "{error:?}");
     }
 }
 
