@@ -92,6 +92,12 @@ impl ReportingService {
             }
             Error::Status { sentence, .. } if sentence.contains(advice::NAMES_SUCCESSOR) => true,
             Error::Unreadable(Unreadable::Markup { .. }) => true,
+            // A status is sent before it is known how the answer ends.
+            Error::Unreadable(Unreadable::ErrorInside(said) | Unreadable::NoRows(said))
+                if advice::successor_is_named(said) =>
+            {
+                true
+            }
             _ => self.refuses_passwords(error),
         }
     }

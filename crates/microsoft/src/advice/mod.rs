@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub(super) use self::{
     details::details,
     graph::graph,
-    reporting::{NAMES_SUCCESSOR, reporting},
+    reporting::{NAMES_SUCCESSOR, reporting, successor_is_named},
 };
 use super::{
     Concern, Error, Link,

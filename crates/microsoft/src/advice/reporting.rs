@@ -79,12 +79,21 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
 /// Whether it names what has taken the place of this service, for a reason that is not in the request: not in
 /// its link, in how many there are, or in how far back it looks, and how wide.
 fn names_successor(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> bool {
-    let said = complaint.text.to_ascii_lowercase();
-    let is_of_the_request = status == 429
-        || refusal.link.is_some()
-        || said.contains("older than")
-        || said.contains(TOO_WIDE);
-    !is_of_the_request && names(refusal.response.body(), SUCCESSOR)
+    let is_of_the_request = status == 429 || refusal.link.is_some();
+    !is_of_the_request
+        && !is_of_the_window(&complaint.text)
+        && names(refusal.response.body(), SUCCESSOR)
+}
+
+/// The same of the words of an answer that claims success, and has no rows.
+pub(crate) fn successor_is_named(said: &str) -> bool {
+    !is_of_the_window(said) && names(said.as_bytes(), SUCCESSOR)
+}
+
+/// Whether words are about how far back a query looks, or how wide.
+fn is_of_the_window(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    said.contains("older than") || said.contains(TOO_WIDE)
 }
 
 /// A 403: of the service, or of anything on the way.

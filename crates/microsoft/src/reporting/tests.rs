@@ -252,6 +252,9 @@ async fn redirects_on_the_origin_are_followed_with_the_password() {
 async fn what_may_be_the_end_of_the_service_is_told_from_other_failures() {
     let page = "<html><head><title>Retired</title></head></html>";
     let superseded = r#"{"error":{"code":"","message":{"value":"|ValidationException|Use get-messagetracev2."}}}"#;
+    let inside =
+        r#"{"value":[],"odata.error":{"code":"","message":{"value":"Use Get-MessageTraceV2."}}}"#;
+    let instead = r#"{"ErrorCode":"","Message":"Use Get-MessageTraceV2."}"#;
     let too_old =
         r#"{"Message":"It can't be older than 10 days from today, use Get-MessageTraceV2."}"#;
     for (status, body, ended) in [
@@ -269,8 +272,12 @@ async fn what_may_be_the_end_of_the_service_is_told_from_other_failures() {
         (400, superseded, true),
         (403, superseded, true),
         (500, superseded, true),
+        (200, superseded, true),
+        (200, inside, true),
+        (200, instead, true),
         (429, superseded, false),
         (400, too_old, false),
+        (200, too_old, false),
         (429, "", false),
         (500, page, false),
         (503, "", false),
