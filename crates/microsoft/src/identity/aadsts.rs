@@ -276,8 +276,8 @@ fn explain(code: Option<u64>, error: &str) -> &'static str {
              is in the settings to the app registration, and check `client_id`"
         }
         700024 => {
-            "the proof made with the certificate is not valid at this time; set the clock of this \
-             machine right"
+            "the app's proof is not valid at this time; set the clock of this machine right, and where \
+             it is a federated token, see that the platform renews its file"
         }
         700025 => {
             "the app is a public client, which may not use a secret or certificate; switch `Allow \
@@ -402,7 +402,8 @@ pub(super) fn metadata_refusal(answer: &Response, now: DateTime<Utc>) -> SignInE
     let (class, text) = if is_odd || passes {
         (
             passing(answer, now),
-            "it fails or is updated for the moment: asked again later",
+            "it fails or is updated for the moment: asked again later; if it persists, this may be no \
+             machine of Azure, or one without a managed identity",
         )
     } else {
         (

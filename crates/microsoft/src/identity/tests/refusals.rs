@@ -34,7 +34,11 @@ async fn every_known_code_has_its_sentence() {
         (7000229, "invalid_client", "no service principal"),
         (90002, "invalid_request", "no such tenant"),
         (700027, "invalid_client", "upload the certificate"),
-        (700024, "invalid_client", "clock of this machine"),
+        (
+            700024,
+            "invalid_client",
+            "clock of this machine right, and where it is a federated token",
+        ),
         (700025, "invalid_client", "public client"),
         (700213, "invalid_client", "api://AzureADTokenExchange"),
         (500011, "invalid_resource", "Exchange Online"),
@@ -427,7 +431,10 @@ async fn a_machine_without_a_managed_identity() {
         says(
             &refused(managed(None), status, "").await,
             ErrorClass::Outage,
-            &["asked again later"],
+            &[
+                "asked again later",
+                "if it persists, this may be no machine of Azure",
+            ],
         );
     }
     let fake = Fake::default();
