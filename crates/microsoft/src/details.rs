@@ -26,7 +26,8 @@ const BEFORE: TimeDelta = TimeDelta::hours(1);
 const LONGEST: TimeDelta = TimeDelta::days(10);
 
 /// Asks what happened to messages. What it is answered changes nothing for pages: it is no witness of the
-/// service's time and pace, nor of a password.
+/// service's time and pace. A password that it refuses is tried for nothing else than pages, until one shows
+/// that it is right.
 #[derive(Debug)]
 pub struct Details {
     exchange: Exchange,

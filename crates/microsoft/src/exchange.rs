@@ -62,7 +62,7 @@ pub struct Exchange {
     /// What is being answered.
     pub(super) requests: Requests,
     pub(super) limits: Limits,
-    /// Whether an answer says that a password is right, or wrong.
+    /// Whether an answer says that a password is right, or wrong; else it is only doubted.
     pub(super) proves_passwords: bool,
     /// Whether it asks for what the service may not know: a 404 may be its answer then.
     pub(super) may_be_unknown: bool,
@@ -202,8 +202,9 @@ impl Exchange {
         if !stays {
             self.leave_connection(&url);
         }
-        if self.proves_passwords {
-            authorization.answered(&response);
+        match self.proves_passwords {
+            true => authorization.answered(&response),
+            false => authorization.answered_beside(&response),
         }
         self.pace.learn(asked.elapsed());
         let is_odd = is_odd(&response);

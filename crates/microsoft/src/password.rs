@@ -34,6 +34,9 @@ pub const SELDOM: Duration = Duration::from_secs(15 * 60);
 struct InARow {
     /// The last of them, the oldest first.
     at: VecDeque<Instant>,
+    /// When questions beside pages were refused since the last success. Perhaps it was not for the password:
+    /// they count once a page is refused, too.
+    beside: VecDeque<Instant>,
     /// Tries whose answer is not known yet.
     under_way: usize,
     /// Whether it was accepted by the last answer.
@@ -57,15 +60,24 @@ impl InARow {
     fn refused(&mut self, now: Instant) {
         self.proven = false;
         self.changes += 1;
+        self.at.append(&mut self.beside);
         self.at.push_back(now);
         while self.at.len() > QUICK {
             self.at.pop_front();
         }
     }
 
+    fn refused_beside(&mut self, now: Instant) {
+        self.beside.push_back(now);
+        while self.beside.len() > QUICK {
+            self.beside.pop_front();
+        }
+    }
+
     fn accepted(&mut self) {
         self.changes += u64::from(!self.at.is_empty());
         self.at.clear();
+        self.beside.clear();
         self.said = None;
         self.proven = true;
     }
@@ -134,10 +146,11 @@ impl PasswordGuard {
         })
     }
 
-    /// That they were accepted by the last answer: only then they are used for what can be left undone.
+    /// That they were accepted by the last answer, and refused by none since: only then they are used for what
+    /// can be left undone.
     pub(super) fn ensure_proven(&self) -> Result<(), SignInError> {
         let refusals = lock(&self.refusals);
-        if refusals.proven {
+        if refusals.proven && refusals.beside.is_empty() {
             return Ok(());
         }
         Err(SignInError::Held {
@@ -162,6 +175,12 @@ impl PasswordTry {
     pub(super) fn refused(self) {
         let now = self.guard.clock.reading();
         lock(&self.guard.refusals).refused(now.instant);
+    }
+
+    /// A question beside pages was refused, perhaps for another reason.
+    pub(super) fn refused_beside(self) {
+        let now = self.guard.clock.reading();
+        lock(&self.guard.refusals).refused_beside(now.instant);
     }
 
     pub(super) fn accepted(self) {
@@ -239,6 +258,22 @@ mod tests {
     async fn clocks_that_were_set_only_make_it_wait_for_the_usual_time() {
         assert_eq!(tries(&guard(&[90_000, 90_000, 90_000]), 1800).await, [900]);
         assert_eq!(tries(&guard(&[-90_000; 3]), 900).await, [0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_beside_pages_count_once_a_page_is_refused() {
+        let guard = guard(&[]);
+        let beside = |guard: &Arc<PasswordGuard>| guard.admit().unwrap().refused_beside();
+        guard.admit().unwrap().accepted();
+        guard.ensure_proven().unwrap();
+        beside(&guard);
+        assert!(guard.ensure_proven().is_err(), "nothing else beside pages");
+        assert!(guard.refused().is_empty(), "pages are asked for");
+        guard.admit().unwrap().accepted();
+        guard.ensure_proven().unwrap();
+        beside(&guard);
+        beside(&guard);
+        assert_eq!(tries(&guard, 1_000).await, [0, 900]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -118,6 +118,15 @@ impl Authorization {
         }
     }
 
+    /// The service has answered like this to a question that it may refuse for another reason, too.
+    pub(super) fn answered_beside(&mut self, response: &Response) {
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(attempt) = self.attempt.take()
+        {
+            attempt.refused_beside();
+        }
+    }
+
     /// The service has answered as it does only to those who are signed in.
     pub(super) fn accepted(&mut self) {
         if let Some(attempt) = self.attempt.take() {

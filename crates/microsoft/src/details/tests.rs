@@ -116,7 +116,7 @@ fn of_an_account(fake: &Fake) -> (Details, Arc<PasswordGuard>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_says_nothing_of_the_password() {
+async fn a_refusal_says_of_the_password_only_that_pages_are_to_tell() {
     let fake = Fake::default();
     let (details, guard) = of_an_account(&fake);
     // Nothing is tried with a password that was not accepted yet.
@@ -127,6 +127,10 @@ async fn a_refusal_says_nothing_of_the_password() {
     let error = details.ask("7", "a@b.test", None).await.unwrap_err();
     assert_eq!(error.label(), "401");
     assert!(guard.refused().is_empty());
+    // Each try may count where the account is kept.
+    let error = details.ask("7", "a@b.test", None).await.unwrap_err();
+    assert!(error.is_held() && fake.requests().len() == 1);
+    guard.admit().unwrap().accepted();
     fake.answer(200, EVENTS);
     let told = details.ask("7", "a@b.test", None).await.unwrap();
     assert_eq!(told.as_deref(), Some(SHOWN));
@@ -156,7 +160,6 @@ async fn a_message_that_the_service_does_not_know_has_no_details() {
 async fn a_refusal_is_told_as_one_of_details_alone() {
     let fake = Fake::default();
     let (details, guard) = of_an_account(&fake);
-    guard.admit().unwrap().accepted();
     for (status, class, said) in [
         (401, ErrorClass::Person, "may not read details"),
         (403, ErrorClass::Person, "may not read details"),
@@ -166,6 +169,7 @@ async fn a_refusal_is_told_as_one_of_details_alone() {
         (429, ErrorClass::Throttled { after: None }, "for the moment"),
         (500, ErrorClass::Outage, "for the moment"),
     ] {
+        guard.admit().unwrap().accepted();
         fake.answer(status, "no mail for ada@b.test");
         let error = details.ask("7", "ada@b.test", None).await.unwrap_err();
         let sentence = error.to_string();
