@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// Two refusals closer to one another are one.
 const APART: Duration = Duration::from_secs(120);
 
+/// When there has been no whole page for so long, a person is to know what else can be read.
+const LONG: Duration = Duration::from_secs(60 * 60);
+
 /// What an earlier process was told counts for so long.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -26,6 +29,8 @@ pub(super) struct Change {
     were_apart: bool,
     /// When Microsoft Graph was asked last without an answer.
     tried: Option<Instant>,
+    /// Since when there has been no whole page, for any reason.
+    failing: Option<Reading>,
 }
 
 /// That the Reporting Web Service has said that it has ended, without a whole page since: what the next
@@ -76,6 +81,13 @@ impl Change {
     /// The Reporting Web Service has answered with a whole page: it has not ended.
     pub(super) fn answered(&mut self) {
         *self = Self::default();
+    }
+
+    /// It has failed, for any reason. Since when it does, by the local clock, once that is long.
+    pub(super) fn failed(&mut self, at: Reading) -> Option<DateTime<Utc>> {
+        let first = *self.failing.get_or_insert(at);
+        let lasts = at.instant.saturating_duration_since(first.instant) >= LONG;
+        lasts.then_some(first.wall)
     }
 
     /// It has said, in these words, that it has ended.
@@ -185,6 +197,23 @@ mod tests {
             let change = Change::restored(kept, at(second, second));
             assert_eq!(change.kept(), None, "{second}");
         }
+    }
+
+    #[test]
+    fn failures_are_long_when_no_page_has_come_for_an_hour() {
+        let start = Instant::now();
+        let wall = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let at = |second: u64| Reading {
+            wall: wall(second.cast_signed()),
+            instant: start + Duration::from_secs(second),
+        };
+        let mut change = Change::default();
+        assert_eq!(change.failed(at(5)), None);
+        assert_eq!(change.failed(at(3604)), None);
+        assert_eq!(change.failed(at(3605)), Some(wall(5)));
+        assert!(change.evidence().is_none() && !change.wants_graph());
+        change.answered();
+        assert_eq!(change.failed(at(3606)), None);
     }
 
     #[test]

@@ -211,9 +211,13 @@ impl Services {
         let seems_ended =
             service.refuses_passwords(&error) || shows_the_end && service.seems_ended(&error);
         let ends = self.parts.choice == Choice::Auto && seems_ended;
+        let now = self.clock.reading();
+        let long = match shows_the_end && was_asked(&error) {
+            true => self.change().failed(now),
+            false => None,
+        };
         let mut error = source_error(&error, &self.log);
         if ends && self.parts.graph.is_some() {
-            let now = self.clock.reading();
             self.change().refused(now, &error.sentence);
             error.sentence.push_str(
                 "; when that is said again minutes later, and Microsoft Graph answers, the collection \
@@ -221,6 +225,12 @@ impl Services {
             );
         } else if ends {
             error.sentence.push_str(self.parts.missing);
+        } else if let Some(since) = long.filter(|_| self.parts.graph.is_some()) {
+            error.sentence.push_str(&format!(
+                "; it has answered with no page since {}: where it may have ended, set `service` to `graph`, \
+                 and the collection goes on with Microsoft Graph",
+                moment(since)
+            ));
         }
         Err(error)
     }
@@ -249,6 +259,17 @@ impl Services {
             passwords.keep(end).await;
         }
     }
+}
+
+/// Whether a request was made of the service itself.
+fn was_asked(error: &microsoft::Error) -> bool {
+    matches!(
+        error,
+        microsoft::Error::NoAnswer(_)
+            | microsoft::Error::Status { .. }
+            | microsoft::Error::Unreadable(_)
+            | microsoft::Error::Overloaded { .. }
+    )
 }
 
 impl Source for Services {

@@ -34,6 +34,10 @@ fn endings(trigger: &str) -> Vec<Value> {
         retired(Canned::moved("https://learn.example/retired")),
         retired(Canned::page("Retired")),
         retired(Canned::superseded()),
+        retired(Canned {
+            status: 200,
+            ..Canned::superseded()
+        }),
     ];
     if trigger == ACCOUNT {
         endings.push(json!({ "report": { "basic_sign_in": false } }));
@@ -222,6 +226,26 @@ fn a_link_that_is_refused_says_nothing_of_the_end() {
     assert_eq!(asked(&site, Endpoint::Graph), 0);
     let verdict = site.verdict();
     assert!(verdict.delivered > 2_000, "{verdict}");
+}
+
+/// It may have ended in a way that nobody knows: a person can tell.
+#[test]
+fn what_fails_for_long_names_what_else_can_be_read() {
+    for (choice, status) in [("auto", 503), ("auto", 403), ("reporting", 410)] {
+        let mut scenario = backlog();
+        scenario.trigger.insert("service".to_owned(), json!(choice));
+        let broken = Canned {
+            status,
+            ..Canned::gone()
+        };
+        scenario.timeline = vec![turn(60, retired(broken))];
+        let site = Site::new(OAUTH, &scenario);
+        site.live(life(2 * HOUR, Ending::Stop, 0));
+        site.says("it has answered with no page since");
+        site.says("set `service` to `graph`");
+        assert_eq!(site.said(CHANGED), 0);
+        assert_eq!(asked(&site, Endpoint::Graph), 0);
+    }
 }
 
 /// Without an answer of Graph nothing is changed: the service may be back, and what is missing is
