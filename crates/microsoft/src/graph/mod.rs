@@ -108,22 +108,23 @@ impl Graph {
         };
         let window = question.window;
         let mut result = self.linked_page(window, link, urgency).await;
-        if is_refused(&result)
-            && let Some(sound) = repair::unwrapped(link)
-        {
-            self.repaired.fetch_add(1, Ordering::Relaxed);
+        let was_refused = is_refused(&result);
+        if was_refused && let Some(sound) = repair::unwrapped(link) {
             result = self.linked_page(window, &sound, urgency).await;
         }
         if is_refused(&result)
             && let Some(reached) = link.reached()
             && let Some(rest) = repair::remainder(window, reached)
         {
-            self.repaired.fetch_add(1, Ordering::Relaxed);
             let rest = Question {
                 window: rest,
                 ..question
             };
             result = self.first_page(&rest, urgency).await;
+        }
+        // What was tried in vain has mended nothing.
+        if was_refused && result.is_ok() {
+            self.repaired.fetch_add(1, Ordering::Relaxed);
         }
         result
     }

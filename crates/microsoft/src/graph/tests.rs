@@ -208,6 +208,7 @@ async fn poisoned_links_are_repaired() {
         .await
         .unwrap_err();
     assert_eq!(error.class(), ErrorClass::Narrow);
+    assert_eq!(graph.links_repaired(), 1, "it was tried in vain");
     let link = Link::resolve(&base, &format!("x?$skiptoken={sound}")).unwrap();
     fake.answer(400, "");
     let error = graph
