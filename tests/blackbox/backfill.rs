@@ -436,6 +436,21 @@ async fn a_terminal_shows_a_bar() {
     }
 }
 
+/// What surfaces after the only reading is never seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_only_once_is_left_to_the_trigger_until_timedelta_has_passed() {
+    let world = World::with_backlog(48, 2_000).await;
+    world.configure(json!({"start_time": 1, "settle_time": 0, "timedelta": 120}));
+    let (from, start) = ago(&world, 12);
+    let said = backfill(&world, &["--from", &from]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let most = world
+        .emulator
+        .rows(start, world.begun - TimeDelta::minutes(110))
+        .len() as u64;
+    assert!((1..=most).contains(&accepted(&world)), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn forgotten_rows_are_delivered_again_only_when_that_is_wanted() {
     let world = World::of(Trigger::Account, 60, 1_000).await;

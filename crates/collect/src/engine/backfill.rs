@@ -151,10 +151,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let counts = &mut progress.counts;
         let resumed = counts.asked > 0;
         if !resumed {
+            let until = self.schedule.asks_until(self.time().now);
             // A collection reads by itself what lies after its live edge.
             let end = match self.schedule.is_collecting() {
-                true => self.schedule.coverage().edge(),
-                false => self.time().now,
+                true => until.min(self.schedule.coverage().edge()),
+                false => until,
             };
             let end = end.min(order.range.end());
             let Some(range) = Window::new(order.range.start(), end) else {

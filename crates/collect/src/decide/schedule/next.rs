@@ -19,6 +19,15 @@ impl Schedule {
         self.settings.settle_time
     }
 
+    /// Up to when what a person wants is asked for. What is read only once is not read before the delay has passed:
+    /// what surfaces after that reading is never seen.
+    pub fn asks_until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self.settings.settle_time.is_zero() {
+            true => whole_second(now - self.settings.delay),
+            false => now,
+        }
+    }
+
     /// What to read beside the live edge.
     pub fn beside(&mut self, now: DateTime<Utc>, instant: Instant) -> Option<(Lane, Window)> {
         let settling = self.settling(now).or_else(|| self.search());

@@ -212,6 +212,23 @@ fn the_delay_is_kept() {
     assert_eq!(probe, Some((Lane::Live, window(540, 600))));
 }
 
+/// What surfaces after the only reading is never seen.
+#[test]
+fn what_is_read_only_once_is_not_asked_for_before_the_delay_has_passed() {
+    let now = at(900) + TimeDelta::milliseconds(7);
+    let until = |settle_time| {
+        let settings = ScheduleSettings {
+            delay: TimeDelta::minutes(5),
+            settle_time,
+            ..SETTINGS
+        };
+        let schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+        schedule.asks_until(now)
+    };
+    assert_eq!(until(TimeDelta::zero()), at(600));
+    assert_eq!(until(TimeDelta::hours(1)), now, "it is read again");
+}
+
 #[test]
 fn after_a_stop_the_newest_is_read_first_and_the_gap_oldest_first() {
     let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
