@@ -195,6 +195,11 @@ impl Coverage {
         stretches.filter_map(move |one| (one.phase == phase).then_some(one.window))
     }
 
+    fn settling(&self) -> impl Iterator<Item = &Stretch> {
+        let stretches = self.stretches.iter();
+        stretches.filter(|one| matches!(one.phase, Phase::Settling(_)))
+    }
+
     /// Whether a row received at this instant is to be looked at only in a window that holds it:
     /// its time is done, and whether it was delivered may be forgotten.
     pub fn is_done_with(&self, instant: DateTime<Utc>) -> bool {
@@ -237,9 +242,7 @@ impl Coverage {
 
     /// Since when rows are being looked for that surface late; none when nothing is settling.
     pub fn settling_since(&self) -> Option<DateTime<Utc>> {
-        let settling = |one: &&Stretch| matches!(one.phase, Phase::Settling(_));
-        let oldest = self.stretches.iter().find(settling)?;
-        Some(oldest.window.start())
+        Some(self.settling().next()?.window.start())
     }
 
     /// About how many rows lie in `window`, as far as it has been read.
@@ -354,14 +357,8 @@ impl Coverage {
 
     /// Gives up to read again what was received before `instant` and is still settling, and returns it.
     pub fn give_up_before(&mut self, instant: DateTime<Utc>) -> Vec<Window> {
-        let settling = |one: &Stretch| matches!(one.phase, Phase::Settling(_));
-        let old = |one: &&Stretch| settling(one) && one.window.end() <= instant;
-        let given_up: Vec<Window> = self
-            .stretches
-            .iter()
-            .filter(old)
-            .map(|one| one.window)
-            .collect();
+        let settling = self.settling().map(|one| one.window);
+        let given_up: Vec<Window> = settling.filter(|one| one.end() <= instant).collect();
         for window in &given_up {
             self.paint(*window, Phase::Final, 0.0);
         }

@@ -28,12 +28,17 @@ impl Coverage {
     }
 
     /// A backfill asks for a window: for all of it when it is to be read `again`, else for what was
-    /// not read. What lies after the live edge is not its business.
+    /// not read. What lies after the live edge is not its business, nor what a collection still reads again: its
+    /// rows are known, and behind all of the backfill those that surface late would wait for days.
     pub fn backfill(&mut self, window: Window, again: bool) {
         let (edge, origin) = (self.edge(), self.origin);
         let before_edge = Window::new(window.start(), window.end().min(edge));
         let mut wanted: Vec<Window> = match before_edge {
-            Some(before_edge) if again => without(&[before_edge], self.missing()),
+            Some(before_edge) if again => {
+                let settling = self.settling().filter(|_| self.begun);
+                let settling = settling.map(|one| one.window);
+                without(&[before_edge], self.missing().chain(settling))
+            }
             Some(before_edge) => {
                 let before = Window::new(window.start(), before_edge.end().min(origin));
                 let holes = [&self.unasked, &self.lost, &self.skipped].into_iter();
@@ -71,8 +76,7 @@ impl Coverage {
 
     /// What of a window was read, as it stands.
     fn read_within(&self, window: Window) -> Vec<Stretch> {
-        let is_settling = |one: &&Stretch| matches!(one.phase, Phase::Settling(_));
-        let settling = self.stretches.iter().filter(is_settling).copied();
+        let settling = self.settling().copied();
         let done = self.intervals().into_iter();
         let done = done.filter(|(_, stage)| *stage == Stage::Final);
         let done = done.map(|(window, _)| Stretch::of(window, Phase::Final));

@@ -237,8 +237,23 @@ fn a_backfill_asks_for_what_was_not_read_and_leaves_the_checkpoint_alone() {
     coverage.backfill(window(-60, 50), false);
     assert_eq!(wanted(&coverage).len(), 2, "asked once");
     coverage.backfill(window(-60, 105), true);
-    assert_eq!(wanted(&coverage), [window(-60, 105)]);
+    assert_eq!(wanted(&coverage), [window(-60, 100)]);
     assert_eq!(coverage.edge(), at(110));
+}
+
+/// Its rows are known, and those that surface late would wait until all else of the backfill is read.
+#[test]
+fn what_a_collection_still_reads_again_is_left_to_it() {
+    let mut coverage = finished();
+    coverage.read(window(100, 110), at(110), 1);
+    coverage.backfill(window(0, 110), true);
+    assert_eq!(wanted(&coverage), [window(0, 100)]);
+    assert_eq!(coverage.read_at(at(105)), Some(at(110)));
+    // Without a collection nobody else reads it again.
+    let mut alone = Coverage::for_backfills(at(0));
+    alone.read(window(0, 100), at(100), 1);
+    alone.backfill(window(0, 100), true);
+    assert_eq!(wanted(&alone), [window(0, 100)]);
 }
 
 #[test]
@@ -609,7 +624,7 @@ fn what_was_read_by_a_clock_that_ran_ahead_is_missing_when_it_is_right_again() {
 /// Else it would count as read late enough before it was.
 #[test]
 fn what_a_backfill_asks_for_again_that_was_read_by_such_a_clock_is_missing_when_it_is_given_up() {
-    let mut coverage = Coverage::new(at(0));
+    let mut coverage = Coverage::for_backfills(at(0));
     coverage.read(window(0, 100), at(100), 1);
     coverage.read(window(20, 40), at(3800), 1);
     coverage.backfill(window(10, 60), true);
@@ -623,7 +638,7 @@ fn what_a_backfill_asks_for_again_that_was_read_by_such_a_clock_is_missing_when_
     assert_eq!(phases(&coverage), expected);
     assert!(!coverage.is_sending_again());
     // What has not happened yet was not read before.
-    let mut coverage = Coverage::new(at(0));
+    let mut coverage = Coverage::for_backfills(at(0));
     coverage.read(window(0, 100), at(100), 1);
     coverage.backfill(window(50, 100), true);
     coverage.retract_all(at(70), None);
