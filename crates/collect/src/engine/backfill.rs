@@ -182,7 +182,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             range: counts.range,
             resumed,
         });
-        _ = backfill.work.changed();
+        // Before the first of its rows is sent: a start must not begin it anew.
+        backfill.work.hurry();
         self.backfill = Some(backfill);
         self.settle_backfill().await
     }
