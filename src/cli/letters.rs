@@ -210,12 +210,22 @@ async fn perform(
     let mut seen = LettersOutcome::new(order.id);
     let (mut since, mut presence) = (Instant::now(), Presence::new());
     loop {
+        // First of both: once it is gone, what came of it is there.
+        let is_left = triggers::letters::is_left(files, order).await?;
         let outcome = triggers::letters::outcome(files, order).await?;
         if let Some(outcome) = outcome.filter(|outcome| *outcome != seen) {
             seen = outcome;
             since = Instant::now();
         }
         if seen.done {
+            return Ok(seen);
+        }
+        if !is_left {
+            // Two were given at one moment.
+            say(
+                "Another order for dead letters has taken the place of this one, and what came of this one is not \
+                 known: see `message-trace dead-letters`, and give the command again.",
+            );
             return Ok(seen);
         }
         let stopped = tokio::time::timeout(LOOK, session.context.stop.cancelled()).await;

@@ -60,6 +60,12 @@ pub(crate) async fn is_another_finished(
     Ok(Some(outcome.is_some_and(|outcome| outcome.done)))
 }
 
+/// Whether an order still lies where the trigger finds it. It takes it away after it has told what came of it.
+pub(crate) async fn is_left(storage: &Storage, order: &LettersOrder) -> io::Result<bool> {
+    let left = LettersOrder::load(storage).await?;
+    Ok(left.is_some_and(|left| left.id == order.id))
+}
+
 /// Carries out an order, as no trigger is running on these files.
 pub(super) async fn perform(
     settings: &Collection,

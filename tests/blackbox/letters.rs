@@ -107,6 +107,39 @@ async fn what_is_too_long_is_listed_sent_again_and_dropped() {
     assert_eq!(listed["unreadable_files"][0], name, "{said}");
 }
 
+/// Two commands may find nothing and leave an order each: nobody goes on with the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_in_whose_place_another_one_lies_is_not_said_to_go_on() {
+    let world = World::with_backlog(1, 5).await;
+    let huge = NewRow::new(world.now() - TimeDelta::minutes(5), "huge@contoso.example");
+    world.emulator.add_row(huge.subject(&"x".repeat(251_000)));
+    let mut process = world.start();
+    process
+        .reaches("symphony_module_common_dead_letters", 1.0)
+        .await;
+    world
+        .emulator
+        .fault(Endpoint::Intake, Fault::Hang.times(1_000_000));
+    let mut command = world.command_named("dead-letters");
+    command.args(["retry", "--all", "--also-cut"]);
+    let mut first = Process::start(command);
+    first.prints("The running trigger does it.").await;
+    let path = world.data().join("dead-letters-order.json");
+    until("the order lies there", || path.exists()).await;
+    let text = std::fs::read(&path).unwrap();
+    let mut other: Value = serde_json::from_slice(&text).unwrap();
+    other["id"] = "00000000-0000-0000-0000-000000000001".into();
+    // As a command writes it: nobody sees half of it.
+    let half = world.data().join("dead-letters-order.new");
+    std::fs::write(&half, other.to_string()).unwrap();
+    std::fs::rename(half, path).unwrap();
+    first
+        .prints("Another order for dead letters has taken the place of this one")
+        .await;
+    assert_eq!(first.ends().await.code(), Some(3));
+    process.stop().await;
+}
+
 /// Nobody knows how many letters lie in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_letters_that_cannot_be_read_is_told() {
