@@ -338,6 +338,11 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             if outcome != OrderOutcome::Unfinished {
                 return Ok(outcome);
             }
+            let is_replaced = order.is_replaced(files).await;
+            if is_replaced.context(C::WORDS.unreadable)? {
+                self.say("Another order has taken the place of this one: give the command again when that is done.");
+                return Ok(OrderOutcome::Unfinished);
+            }
             let is_lost = presence.is_lost(self.session, |text| self.say(text)).await;
             let stopped = tokio::time::timeout(LOOK, self.session.context.stop.cancelled());
             if stopped.await.is_ok() {

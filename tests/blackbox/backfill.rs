@@ -436,6 +436,31 @@ async fn a_terminal_shows_a_bar() {
     }
 }
 
+/// Two commands may find nothing and leave an order each: nobody waits for the first for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_in_whose_place_another_one_lies_is_not_waited_for() {
+    let world = two_days(1_000).await;
+    let mut process = world.start();
+    up_to_date(&world).await;
+    world
+        .emulator
+        .fault(Endpoint::Report, Fault::Hang.times(1_000_000));
+    let mut first = Process::start(command(&world, &["--from", "-40h"]));
+    first.prints("The running trigger delivers").await;
+    let path = world.data().join("backfill.json");
+    let mut other: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    other["id"] = "00000000-0000-0000-0000-000000000001".into();
+    // As a command writes it: nobody sees half of it.
+    let half = world.data().join("backfill.new");
+    fs::write(&half, other.to_string()).unwrap();
+    fs::rename(half, path).unwrap();
+    first
+        .prints("Another order has taken the place of this one")
+        .await;
+    assert_eq!(first.ends().await.code(), Some(3));
+    process.stop().await;
+}
+
 /// What surfaces after the only reading is never seen.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_only_once_is_left_to_the_trigger_until_timedelta_has_passed() {

@@ -217,6 +217,15 @@ impl<W: RangeWork> RangeOrder<W> {
         Ok(progress.filter(|progress| progress.id == self.id))
     }
 
+    /// Whether another order lies in its place.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn is_replaced(&self, store: &impl Store) -> io::Result<bool> {
+        let left = Self::kept(store).await?;
+        Ok(left.is_some_and(|left| left.id != self.id))
+    }
+
     /// Whether nothing will happen to it any more, by its progress or that of a later one.
     pub fn has_ended(&self, progress: Option<&RangeProgress<W>>) -> bool {
         progress.is_some_and(|progress| {
