@@ -101,7 +101,8 @@ pub struct Coverage {
     /// What somebody has skipped by moving the position on, oldest first; the newest of it.
     #[serde(default)]
     skipped: Vec<Window>,
-    /// What was read before a backfill asked for it again, as it stood: so it stands when that is given up.
+    /// What was read before a backfill, or a position that was moved back, asked for it again, as it stood: so it
+    /// stands when that is given up, or the source keeps it no more.
     #[serde(default)]
     again: Vec<Stretch>,
     /// Rows received before it may have been delivered and forgotten, although the floor is lower.
@@ -268,9 +269,13 @@ impl Coverage {
         }
     }
 
-    /// A window is to be read (again), also when it lies before the origin.
+    /// A window is to be read (again), also when it lies before the origin. What of it was read stands as it did
+    /// when the source keeps it no more.
     pub fn want(&mut self, window: Window) {
+        let kept = self.again.iter().filter_map(|one| one.within(window));
+        let read: Vec<Stretch> = kept.chain(self.read_within(window)).collect();
         self.ask(window, Phase::Missing);
+        self.again.extend(read);
     }
 
     /// Somebody has moved the position on to `checkpoint`: what was not read before it, and no

@@ -65,17 +65,24 @@ impl Coverage {
 
     /// Whether a backfill asks for something again that was read, and that was not read again yet.
     pub fn is_sending_again(&self) -> bool {
-        !self.again.is_empty()
+        self.sent_again().next().is_some()
     }
 
     /// Whether some of that lies in a window.
     pub fn sends_again(&self, window: Window) -> bool {
-        let mut again = self.again.iter();
-        again.any(|one| one.window.intersection(window).is_some())
+        let mut sent = self.sent_again();
+        sent.any(|one| one.intersection(window).is_some())
+    }
+
+    fn sent_again(&self) -> impl Iterator<Item = Window> {
+        self.wanted().flat_map(move |wanted| {
+            let again = self.again.iter();
+            again.filter_map(move |one| one.window.intersection(wanted))
+        })
     }
 
     /// What of a window was read, as it stands.
-    fn read_within(&self, window: Window) -> Vec<Stretch> {
+    pub(super) fn read_within(&self, window: Window) -> Vec<Stretch> {
         let settling = self.settling().copied();
         let done = self.intervals().into_iter();
         let done = done.filter(|(_, stage)| *stage == Stage::Final);

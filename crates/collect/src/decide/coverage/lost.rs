@@ -40,7 +40,7 @@ impl Coverage {
         lost
     }
 
-    /// A time counts as lost, but for what was read before a backfill asked for it again: that stands as it did.
+    /// A time counts as lost, but for what was read before it was asked for again: that stands as it did.
     pub fn lose(&mut self, loss: Loss) {
         let Loss { window, .. } = loss;
         self.reach(window.end());

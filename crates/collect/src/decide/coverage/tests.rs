@@ -110,6 +110,25 @@ fn what_was_read_before_it_is_asked_for_again_is_not_lost() {
     assert_eq!(coverage.intervals(), expected);
 }
 
+/// It was delivered, and somebody wants more again than the service keeps.
+#[test]
+fn what_was_read_before_the_position_was_moved_back_is_not_lost() {
+    let mut coverage = finished();
+    coverage.read(window(100, 110), at(110), 1);
+    for _ in 0..2 {
+        // Twice, as before the first was read again.
+        coverage.want(window(-10, 110));
+    }
+    assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(-10, 110)]);
+    assert!(!coverage.is_sending_again(), "no backfill asks for it");
+    coverage.lose(loss(window(-10, 105)));
+    assert_eq!(coverage.lost(), [window(-10, 0)]);
+    assert_eq!(coverage.read_at(at(102)), Some(at(110)), "it settles");
+    assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(105, 110)]);
+    coverage.read(window(105, 110), at(200), 1);
+    assert_eq!(coverage.again, []);
+}
+
 /// A person is told of each, also of one that is older than all that are remembered.
 #[test]
 fn what_is_lost_beside_too_many_others_is_lost_all_the_same() {
