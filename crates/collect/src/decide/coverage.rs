@@ -288,8 +288,17 @@ impl Coverage {
         let skipped: Vec<Window> = unread.chain(ahead).collect();
         self.reach(checkpoint);
         for window in skipped {
-            self.paint(window, Phase::Final, 0.0);
-            self.skipped = with(&self.skipped, window);
+            // It was moved back before, and is put right: what settled then goes on, too.
+            let again = self.again.iter().filter_map(|one| one.within(window));
+            let settled = again.filter(|one| matches!(one.phase, Phase::Settling(_)));
+            let settled: Vec<Stretch> = settled.collect();
+            for part in &settled {
+                self.paint(part.window, part.phase, part.rows);
+            }
+            for rest in without(&[window], settled.iter().map(|part| part.window)) {
+                self.paint(rest, Phase::Final, 0.0);
+                self.skipped = with(&self.skipped, rest);
+            }
         }
         self.memory = self.memory.max(checkpoint);
         let excess = self.skipped.len().saturating_sub(MOST_SKIPPED);
