@@ -89,7 +89,8 @@ impl Gaps {
         (!windows.is_empty()).then(|| {
             format!(
                 "skipped by position, as somebody has moved it on: rows received from {}. If \
-                 nobody else has delivered them, `message-trace backfill --skipped` does",
+                 nobody else has delivered them, `message-trace backfill --skipped` does, as far as Microsoft \
+                 still keeps them",
                 windows.join(", and from ")
             )
         })
@@ -200,6 +201,11 @@ mod tests {
         let skipped = moved.skipped().unwrap();
         assert!(
             skipped.contains("2026-11-18 11:16:40 UTC to 2026-11-18 12:16:40 UTC, and from "),
+            "{skipped}"
+        );
+        // It is listed also when they are gone.
+        assert!(
+            skipped.ends_with("as far as Microsoft still keeps them"),
             "{skipped}"
         );
         let facts = moved.facts();
