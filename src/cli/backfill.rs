@@ -92,7 +92,6 @@ impl RangeCommand for BackfillWish {
                gives it up.",
         none: "There is no backfill to cancel.",
         unreadable: "cannot look at the progress of the backfill",
-        untaken: Some("The trigger has not taken it up yet: its log tells what keeps it."),
     };
 
     async fn run(mut session: OrderSession<'_, Self>) -> anyhow::Result<ExitCode> {

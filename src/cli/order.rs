@@ -33,6 +33,10 @@ pub(super) const PRESENCE: Duration = Duration::from_secs(5);
 /// A trigger that is gone for so long is not being restarted.
 const GONE: Duration = Duration::from_secs(60);
 
+/// What is said when nobody takes an order up. A command that has the files does so with its own alone.
+const UNTAKEN: &str = "The trigger has not taken it up yet: its log tells what keeps it, unless another command \
+                       works on these files.";
+
 /// A command that has an order about a range carried out.
 pub(super) trait RangeCommand: Sized {
     type Work: RangeWork;
@@ -73,8 +77,6 @@ pub(super) struct OrderWords {
     pub(super) stopped: fn() -> String,
     /// How to come back to what a running trigger does.
     pub(super) ways: &'static str,
-    /// The trigger does not take it up; none to say nothing.
-    pub(super) untaken: Option<&'static str>,
     /// There is none to cancel.
     pub(super) none: &'static str,
     /// Its progress cannot be read.
@@ -313,19 +315,18 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         }
         let mut trouble = None;
         let mut presence = Presence::new();
-        let mut untaken = C::WORDS.untaken;
+        let mut is_untaken = true;
         let begun = Instant::now();
         loop {
-            if begun.elapsed() >= GONE
-                && let Some(text) = untaken.take()
-            {
-                self.say(text);
+            if is_untaken && begun.elapsed() >= GONE {
+                is_untaken = false;
+                self.say(UNTAKEN);
             }
             let last = RangeProgress::<C::Work>::load(files).await;
             let last = last.context(C::WORDS.unreadable)?;
             let outcome = OrderOutcome::of_order(order, last.as_ref());
             if let Some(progress) = last.filter(|last| last.id == order.id) {
-                untaken = None;
+                is_untaken = false;
                 self.show(&progress);
                 if trouble != progress.trouble {
                     if let Some(trouble) = &progress.trouble {

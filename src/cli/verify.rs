@@ -112,7 +112,6 @@ impl RangeCommand for VerifyWish {
         ways: ON,
         none: "There is no verification to cancel.",
         unreadable: "cannot look at the progress of the verification",
-        untaken: None,
     };
 
     async fn run(mut session: OrderSession<'_, Self>) -> anyhow::Result<ExitCode> {
