@@ -3,6 +3,7 @@
 pub(super) mod dates;
 mod display;
 mod outcome;
+mod presence;
 
 use std::{pin::pin, process::ExitCode, time::Duration};
 
@@ -14,7 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use self::display::Display;
-pub(super) use self::outcome::OrderOutcome;
+pub(super) use self::{outcome::OrderOutcome, presence::Presence};
 use super::{
     offline_session::{self, CommandError},
     screen::print_document,
@@ -112,38 +113,6 @@ pub(super) async fn run<C: RangeCommand>(
     .await
 }
 
-/// Looks now and then whether the trigger is still running.
-pub(super) struct Presence {
-    looked: Instant,
-    gone: Option<Instant>,
-}
-
-impl Presence {
-    pub(super) fn new() -> Self {
-        Self {
-            looked: Instant::now(),
-            gone: None,
-        }
-    }
-
-    /// Whether it is gone for so long that it is not being restarted. That it has stopped is said once.
-    pub(super) async fn is_lost(
-        &mut self,
-        session: &OfflineSession<'_>,
-        say: impl Fn(&str),
-    ) -> bool {
-        if self.looked.elapsed() >= PRESENCE {
-            self.looked = Instant::now();
-            let is_there = session.is_in_use().await;
-            if !is_there && self.gone.is_none() {
-                say("The trigger has stopped; once it is started again, it goes on.");
-            }
-            self.gone = self.gone.or(Some(self.looked)).filter(|_| !is_there);
-        }
-        self.gone.is_some_and(|gone| gone.elapsed() >= GONE)
-    }
-}
-
 /// An order that a person waits for.
 pub(super) struct OrderSession<'a, C> {
     pub(super) session: &'a OfflineSession<'a>,
@@ -228,6 +197,9 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             }
         }
         if is_new {
+            if let Some(other) = order.other(&self.session.context.storage).await? {
+                return self.refuse_beside(&other);
+            }
             let name = RangeOrder::<C::Work>::NAME;
             self.session.leave(name, order.to_json()?.into()).await?;
         }
@@ -247,6 +219,9 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             .with_files(async |files| {
                 let files = backfill::own_files(session, &files).await?;
                 if is_new {
+                    if let Some(other) = order.other(&files).await? {
+                        return self.refuse_beside(&other);
+                    }
                     files
                         .write(RangeOrder::<C::Work>::NAME, order.to_json()?)
                         .await?;

@@ -226,6 +226,17 @@ impl<W: RangeWork> RangeOrder<W> {
         Ok(left.is_some_and(|left| left.id != self.id))
     }
 
+    /// Another order that was left since this one was thought of, and has not ended. To leave this one would make
+    /// nobody carry that one out, or both.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn other(&self, store: &impl Store) -> io::Result<Option<Self>> {
+        let left = Self::load(store).await?;
+        let progress = RangeProgress::load(store).await?;
+        Ok(left.filter(|left| left.id != self.id && !left.has_ended(progress.as_ref())))
+    }
+
     /// Whether nothing will happen to it any more, by its progress or that of a later one.
     pub fn has_ended(&self, progress: Option<&RangeProgress<W>>) -> bool {
         progress.is_some_and(|progress| {
@@ -283,7 +294,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::{backfill::*, verify::*};
+    use crate::{backfill::*, testing::Files, verify::*};
 
     const ID: Uuid = Uuid::from_u128(7);
 
@@ -305,6 +316,30 @@ mod tests {
         (progress.counts.asked, progress.counts.left) = (0, 0);
         progress.phase = OrderPhase::Done;
         assert_eq!(progress.percent(), 100);
+    }
+
+    /// Else of two commands at one moment the second would take the order of the first away.
+    #[tokio::test]
+    async fn another_order_that_has_not_ended_is_seen_before_one_is_left() {
+        let files = Files::default();
+        let order = |id| {
+            let work = BackfillWork { again: true };
+            RangeOrder::new(Uuid::from_u128(id), range(), Default::default(), work)
+        };
+        let (first, second) = (order(1), order(2));
+        let seen = async |order: &BackfillOrder| order.other(&files).await.unwrap();
+        assert_eq!(seen(&second).await, None);
+        first.save(&files).await.unwrap();
+        assert_eq!(seen(&second).await, Some(first.clone()));
+        assert_eq!(seen(&first).await, None, "it is this one");
+        assert!(second.is_replaced(&files).await.unwrap());
+        assert!(!first.is_replaced(&files).await.unwrap());
+        let mut progress = BackfillProgress::new(first.id, BackfillCounts::new(range()), now());
+        progress.save(&files).await.unwrap();
+        assert_eq!(seen(&second).await, Some(first));
+        progress.phase = OrderPhase::Done;
+        progress.save(&files).await.unwrap();
+        assert_eq!(seen(&second).await, None);
     }
 
     /// Other versions of this program read these files.
