@@ -28,6 +28,12 @@ impl Schedule {
         }
     }
 
+    /// Where everything is read once, what the delay has not passed for, also of what a longer settle time has left.
+    fn too_young(&self, now: DateTime<Utc>) -> Option<Window> {
+        let young = Window::new(self.asks_until(now), DateTime::<Utc>::MAX_UTC);
+        young.filter(|_| self.settings.settle_time.is_zero())
+    }
+
     /// What to read beside the live edge.
     pub fn beside(&mut self, now: DateTime<Utc>, instant: Instant) -> Option<(Lane, Window)> {
         let settling = self.settling(now).or_else(|| self.search());
@@ -211,11 +217,13 @@ impl Schedule {
             .max(1.0);
         let most = pages * self.page() * FULL;
         let mut wider = window;
+        let young = self.tick.and_then(|tick| self.too_young(tick));
+        let young = young.map_or(DateTime::<Utc>::MAX_UTC, |young| young.start());
         let after = self.coverage.stretches().iter();
         for stretch in after.filter(|one| one.window.end() > window.end()) {
             let room = most - self.coverage.rows(wider);
             let free = stretch.window.end().min(self.next_busy(wider.end()));
-            let Some(next) = Window::new(wider.end(), free) else {
+            let Some(next) = Window::new(wider.end(), free.min(young)) else {
                 break;
             };
             let Some(part) = stretch.within(next) else {
@@ -250,7 +258,8 @@ impl Schedule {
             bridge: self.page() * BRIDGE,
             most_rows: self.page() * SETTLE_PAGES,
         };
-        let occupied: Vec<Window> = self.occupied().collect();
+        let occupied = self.occupied().chain(self.too_young(now));
+        let occupied: Vec<Window> = occupied.collect();
         settling::runs(&self.coverage, &self.lateness, rhythm, &occupied, now)
     }
 

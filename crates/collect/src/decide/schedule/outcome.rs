@@ -41,7 +41,7 @@ impl Schedule {
     /// For how long after its reception what was read has to be read again at the least.
     fn time_to_settle(&self) -> TimeDelta {
         match self.settings.settle_time {
-            zero if zero.is_zero() => LEAST,
+            zero if zero.is_zero() => LEAST.max(self.settings.delay),
             settle_time => settle_time,
         }
     }

@@ -785,6 +785,52 @@ fn what_a_longer_settle_time_has_left_has_its_last_reading() {
     }
 }
 
+/// What surfaces after its last reading is never seen.
+#[test]
+fn what_a_longer_settle_time_has_left_has_no_last_reading_before_the_delay_has_passed() {
+    let settings = ScheduleSettings {
+        delay: TimeDelta::minutes(10),
+        settle_time: TimeDelta::zero(),
+        ..SETTINGS
+    };
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 3600), at(3600), 60);
+    coverage.shorten(TimeDelta::hours(3), TimeDelta::zero());
+    let mut schedule = Schedule::new(settings, coverage, Lateness::default());
+    let now = at(3660);
+    assert_eq!(schedule.live(now), None);
+    let first = window(0, 3060);
+    assert_eq!(
+        schedule.beside(now, Instant::now()),
+        Some((Lane::Settle, first))
+    );
+    complete(&mut schedule, first, now, 0, now);
+    assert_eq!(schedule.coverage().floor(), at(3060));
+    assert_eq!(schedule.runs(now), []);
+    let later = schedule.runs(now + TimeDelta::minutes(10));
+    assert_eq!(later.len(), 1);
+    assert_eq!(later[0].window, window(3060, 3600));
+}
+
+/// Else it is given up before.
+#[test]
+fn what_a_longer_settle_time_has_left_is_not_given_up_before_a_long_delay_has_passed() {
+    let settings = ScheduleSettings {
+        delay: TimeDelta::hours(6),
+        settle_time: TimeDelta::zero(),
+        ..SETTINGS
+    };
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 3600), at(3600), 60);
+    coverage.shorten(TimeDelta::hours(24), TimeDelta::zero());
+    let mut schedule = Schedule::new(settings, coverage, Lateness::default());
+    for minute in 61..300 {
+        let now = at(minute * 60);
+        assert_eq!(schedule.live(now), None);
+        assert_eq!(schedule.give_up(now), []);
+    }
+}
+
 #[test]
 fn nothing_is_final_before_the_time_is_certain_and_nothing_is_read_once_more_for_that() {
     let settings = ScheduleSettings {
