@@ -195,15 +195,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// All was read that was asked for when it began: an hour of which more is collected since is open.
     async fn judge_the_rest(&mut self) -> Flow {
-        while let Some(verification) = &self.verification
-            && self.schedule.is_audited()
-            && !verification.work.order.cancelled
-            && !verification.heals()
-            && let Some(hour) = verification.left.first().copied()
-        {
-            self.leave_aside(hour, None).await?;
-        }
-        Ok(())
+        let now = self.time().now;
+        let waits = |one: &Verification| {
+            one.work.order.cancelled || one.heals() || !self.schedule.is_audited()
+        };
+        let verification = self.verification.as_ref().filter(|one| !waits(one));
+        let rest = verification.map_or_else(Vec::new, |one| {
+            let hours = one.left.iter();
+            hours.map(|hour| one.uncompared(*hour, now, None)).collect()
+        });
+        self.judge_all(rest).await
     }
 
     /// Ends the verification when all hours have a verdict.
