@@ -3,6 +3,7 @@
 
 mod activity;
 mod backfill;
+mod damaged;
 mod delivery;
 mod details;
 mod exclude;

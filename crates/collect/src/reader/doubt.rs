@@ -101,6 +101,77 @@ impl Doubt {
     }
 }
 
+/// What is known of an answer that is not readable as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DamagedAnswer {
+    /// Something of it cannot be read, and was not mended.
+    pub(crate) is_broken: bool,
+    /// Each row that was mended was the same for long, or is known.
+    pub(crate) is_steady: bool,
+    /// The same has long been on pages of other windows.
+    pub(crate) stands_elsewhere: bool,
+    /// Its window can be read in narrower ones.
+    pub(crate) can_narrow: bool,
+    /// Its window was cut out of another one because of what cannot be read.
+    pub(crate) is_suspect: bool,
+}
+
+/// What becomes of an answer that is not readable as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageFate {
+    /// The same page is asked for again after this pause.
+    AskAgain(Duration),
+    /// All of its rows are certain, also those that were mended: it is taken in.
+    Mended,
+    /// What cannot be read is looked for in narrower windows.
+    Narrower {
+        /// Other pages came whole meanwhile.
+        others_are_whole: bool,
+    },
+    /// What cannot be read need not be looked for: the window is as narrow as can be, or all pages have it.
+    Located {
+        /// It is the service's, not the way's.
+        is_proven: bool,
+        /// Other pages came whole meanwhile: then the window is as narrow as can be.
+        others_are_whole: bool,
+        /// It has long been on pages of other windows, and none came whole.
+        stands_elsewhere: bool,
+    },
+}
+
+impl PageJudgement {
+    /// What becomes of the answer that was judged.
+    pub(crate) fn fate(self, answer: DamagedAnswer) -> PageFate {
+        let DamagedAnswer {
+            is_broken,
+            can_narrow,
+            ..
+        } = answer;
+        let (is_proven, others_are_whole) = match self {
+            // Where something is known to be, it is looked for without waiting.
+            Self::AskAgain(_) if is_broken && can_narrow && answer.is_suspect => (false, true),
+            Self::AskAgain(pause) => return PageFate::AskAgain(pause),
+            Self::Believe {
+                is_proven,
+                others_are_whole,
+            } => (is_proven, others_are_whole),
+        };
+        if !is_broken && answer.is_steady {
+            return PageFate::Mended;
+        }
+        // What stands on all pages need not be looked for in this one.
+        let stands_elsewhere = answer.stands_elsewhere && is_proven && !others_are_whole;
+        match can_narrow && !stands_elsewhere {
+            true => PageFate::Narrower { others_are_whole },
+            false => PageFate::Located {
+                is_proven,
+                others_are_whole,
+                stands_elsewhere,
+            },
+        }
+    }
+}
+
 /// How long to wait when what is known does not suffice.
 pub(crate) fn long_pause() -> Duration {
     jittered(PAUSES.iter().sum())
@@ -187,6 +258,63 @@ mod tests {
         assert_eq!(judge(&changing).1, Some((false, true)));
         assert_eq!(judge_beside(&same, true).1, Some((true, false)));
         assert_eq!(judge_beside(&changing, true).1, Some((false, true)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_looked_for_until_it_is_located() {
+        let broken = DamagedAnswer {
+            is_broken: true,
+            is_steady: true,
+            stands_elsewhere: false,
+            can_narrow: true,
+            is_suspect: false,
+        };
+        let believe = |is_proven, others_are_whole| PageJudgement::Believe {
+            is_proven,
+            others_are_whole,
+        };
+        let narrower = |others_are_whole| PageFate::Narrower { others_are_whole };
+        let located = |is_proven, others_are_whole, stands_elsewhere| PageFate::Located {
+            is_proven,
+            others_are_whole,
+            stands_elsewhere,
+        };
+        let again = PageJudgement::AskAgain(Duration::ZERO);
+        assert_eq!(again.fate(broken), PageFate::AskAgain(Duration::ZERO));
+        let suspect = DamagedAnswer {
+            is_suspect: true,
+            ..broken
+        };
+        assert_eq!(again.fate(suspect), narrower(true), "without waiting");
+        let mended = DamagedAnswer {
+            is_broken: false,
+            ..broken
+        };
+        assert_eq!(believe(false, false).fate(mended), PageFate::Mended);
+        let unsteady = DamagedAnswer {
+            is_steady: false,
+            ..mended
+        };
+        assert_eq!(believe(true, true).fate(unsteady), narrower(true));
+        let narrowest = DamagedAnswer {
+            can_narrow: false,
+            ..suspect
+        };
+        assert_eq!(again.fate(narrowest), PageFate::AskAgain(Duration::ZERO));
+        assert_eq!(
+            believe(false, true).fate(narrowest),
+            located(false, true, false)
+        );
+        let elsewhere = DamagedAnswer {
+            stands_elsewhere: true,
+            ..broken
+        };
+        assert_eq!(
+            believe(true, false).fate(elsewhere),
+            located(true, false, true)
+        );
+        assert_eq!(believe(true, true).fate(elsewhere), narrower(true));
+        assert_eq!(believe(false, false).fate(elsewhere), narrower(false));
     }
 
     #[test]
