@@ -49,7 +49,7 @@ use crate::{
         letters::{LetterWork, Offered},
         orders::{FoundOrders, Orders},
         outside::Strays,
-        parking::Parking,
+        parking::{DamageRecord, Parking},
         time::Waiting,
         verify::Verification,
     },
@@ -119,7 +119,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     /// The reader of the live edge first, then those beside it.
     readers: Vec<Reader<S, K>>,
     /// Windows whose page came damaged.
-    parking: Parking<WindowRead<S, K>>,
+    damaged: Parking<WindowRead<S, K>>,
+    damage: DamageRecord,
     /// Windows of which messages are asked for by their ids, and what is known of those.
     completing: Parking<WindowRead<S, K>>,
     mass: MassMail,
@@ -205,7 +206,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             known: remembered.known,
             ledger: Ledger::new(remembered.journal, remembered.proof),
             readers: (0..=BESIDE).map(|_| Reader::new()).collect(),
-            parking: Parking::default(),
+            damaged: Parking::default(),
+            damage: DamageRecord::default(),
             completing: Parking::default(),
             mass: MassMail::default(),
             strays: Strays::default(),
@@ -308,7 +310,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.ledger.due_in(self.outflow.batches() == 0),
             self.until_lingering(),
             self.until_details(),
-            self.parking.due_in(),
+            self.damaged.due_in(),
             self.completing.due_in(),
         ];
         let mut pause = due.into_iter().flatten().min().unwrap_or(TURN);

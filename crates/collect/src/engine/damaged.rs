@@ -42,7 +42,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             if damage.mended.is_empty() {
                 // It counts as whole: its damage is known, and did not come on the way.
-                self.parking.whole_pages += 1;
+                self.damage.whole_pages += 1;
             }
             return self.accept(read, page).await;
         }
@@ -64,11 +64,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         read: &mut WindowRead<S, K>,
         damage: Option<&Damage>,
     ) -> (PageFate, HashSet<RowKey>) {
-        let whole_pages = self.parking.whole_pages;
+        let whole_pages = self.damage.whole_pages;
         let is_broken = damage.is_none_or(|damage| !damage.broken.is_empty());
         let traces = damage.map_or(0, traces);
         let stands_elsewhere =
-            is_broken && damage.is_some() && self.parking.stands_elsewhere(traces, read.window);
+            is_broken && damage.is_some() && self.damage.stands_elsewhere(traces, read.window);
         let doubt = read.doubt.get_or_insert_with(|| Doubt::new(whole_pages));
         if let Some(damage) = damage {
             doubt.mended(&damage.mended);
@@ -108,7 +108,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.accept(read, page).await
             }
             (PageFate::Narrower { others_are_whole }, page)
-                if self.parking.may_cut(others_are_whole) =>
+                if self.damage.may_cut(others_are_whole) =>
             {
                 let certain = page.map(|(page, _)| match unsteady.is_empty() {
                     true => page,
@@ -158,9 +158,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         pause: Duration,
         sentence: &str,
     ) -> Flow {
-        if self.parking.has_place() {
+        if self.damage.may_park(self.damaged.len()) {
             self.send_rest(&mut read).await?;
-            self.parking.park(read, pause);
+            self.damage.parks();
+            self.damaged.park(read, pause);
             self.tell_failed(sentence, "unreadable", false);
             return Ok(());
         }

@@ -34,7 +34,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 match damaged {
                     Some(sentence) => Box::pin(self.doubt(read, Some(page), &sentence)).await,
                     None => {
-                        self.parking.whole_pages += 1;
+                        self.damage.whole_pages += 1;
                         if let Some(doubt) = read.doubt.take() {
                             self.tell(Event::Recovered(doubt.answers));
                         }

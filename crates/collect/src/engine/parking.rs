@@ -1,4 +1,4 @@
-//! Windows whose page came damaged wait here, while their readers go on with others.
+//! Windows that wait while their readers go on with others, and what damaged pages have shown.
 
 use std::time::Duration;
 
@@ -24,78 +24,81 @@ struct SeenDamage {
     since: Instant,
 }
 
-pub(super) struct Parking<P> {
-    /// Each waits until then, and its reader goes on with others.
-    parked: Vec<(P, Instant)>,
-    /// How many pages have come whole.
-    pub(super) whole_pages: u64,
-    /// That number when the last was parked.
-    at_last: Option<u64>,
-    /// That number when a window was cut although no other page had come whole.
-    at_blind_cut: Option<u64>,
-    /// Each kind in the first two windows that lie apart.
-    damages: Vec<SeenDamage>,
-}
+/// Windows that wait, each until then.
+pub(super) struct Parking<P>(Vec<(P, Instant)>);
 
 impl<P> Default for Parking<P> {
     fn default() -> Self {
-        Self {
-            parked: Vec::new(),
-            whole_pages: 0,
-            at_last: None,
-            at_blind_cut: None,
-            damages: Vec::new(),
-        }
+        Self(Vec::new())
     }
 }
 
 impl<P> Parking<P> {
-    /// Whether one more may wait: pages still come whole.
-    pub(super) fn has_place(&self) -> bool {
-        let others_are_whole = self.at_last != Some(self.whole_pages);
-        self.parked.is_empty() || (self.parked.len() < MOST_PARKED && others_are_whole)
-    }
-
     pub(super) fn park(&mut self, read: P, pause: Duration) {
-        self.at_last = Some(self.whole_pages);
-        self.parked.push((read, Instant::now() + pause));
+        self.0.push((read, Instant::now() + pause));
     }
 
     pub(super) fn len(&self) -> usize {
-        self.parked.len()
+        self.0.len()
     }
 
     pub(super) fn count(&self, of_kind: impl Fn(&P) -> bool) -> usize {
-        self.parked.iter().filter(|(read, _)| of_kind(read)).count()
+        self.0.iter().filter(|(read, _)| of_kind(read)).count()
     }
 
     /// One that has waited long enough.
     pub(super) fn take_due(&mut self) -> Option<P> {
         let now = Instant::now();
-        let due = self.parked.iter().position(|(_, until)| *until <= now)?;
-        Some(self.parked.swap_remove(due).0)
+        let due = self.0.iter().position(|(_, until)| *until <= now)?;
+        Some(self.0.swap_remove(due).0)
     }
 
     /// When the next has waited long enough.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        let until = self.parked.iter().map(|(_, until)| *until).min()?;
+        let until = self.0.iter().map(|(_, until)| *until).min()?;
         // One that is due waits for a reader, which ends the waiting, too.
         let due = until.saturating_duration_since(Instant::now());
         Some(due).filter(|due| !due.is_zero())
+    }
+}
+
+/// What pages that came damaged have shown, beside those that came whole.
+#[derive(Debug, Default)]
+pub(super) struct DamageRecord {
+    /// How many pages have come whole.
+    pub(super) whole_pages: u64,
+    /// That number when a window was parked last because of damage.
+    at_last: Option<u64>,
+    /// That number when a window was cut although no other page had come whole.
+    at_blind_cut: Option<u64>,
+    /// Each kind in the first two windows that lie apart.
+    seen: Vec<SeenDamage>,
+}
+
+impl DamageRecord {
+    /// Whether one more window may wait beside so many: pages still come whole.
+    pub(super) fn may_park(&self, parked: usize) -> bool {
+        let others_are_whole = self.at_last != Some(self.whole_pages);
+        parked == 0 || (parked < MOST_PARKED && others_are_whole)
+    }
+
+    /// A window waits because of its damaged page.
+    pub(super) fn parks(&mut self) {
+        self.at_last = Some(self.whole_pages);
     }
 
     /// The damage that `traces` tell of is on a page of this window. Whether it has long been seen on one of
     /// another window, too.
     pub(super) fn stands_elsewhere(&mut self, traces: u64, window: Window) -> bool {
-        let same = self.damages.iter().copied();
+        let same = self.seen.iter().copied();
         let same = same.filter(|one| one.traces == traces);
         let (here, apart): (Vec<_>, Vec<_>) =
             same.partition(|one| one.window.intersection(window).is_some());
         if here.is_empty() && apart.len() < 2 {
-            if self.damages.len() == 2 * MOST_KINDS {
-                self.damages.remove(0);
+            if self.seen.len() == 2 * MOST_KINDS {
+                self.seen.remove(0);
             }
-            self.damages.push(SeenDamage {
+            self.seen.push(SeenDamage {
                 traces,
                 window,
                 since: Instant::now(),
@@ -121,7 +124,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !self.is_free(reader) {
             return false;
         }
-        let due = self.parking.take_due();
+        let due = self.damaged.take_due();
         let is_one_due = due.is_some();
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.read = due;
@@ -150,25 +153,25 @@ mod tests {
         let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
         let window = |start, end| Window::new(at(start), at(end)).unwrap();
         let (first, inside, second) = (window(0, 60), window(20, 30), window(60, 120));
-        let mut parking = Parking::<()>::default();
-        assert!(!parking.stands_elsewhere(7, first));
+        let mut record = DamageRecord::default();
+        assert!(!record.stands_elsewhere(7, first));
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(!parking.stands_elsewhere(7, second), "for a minute only");
-        assert!(!parking.stands_elsewhere(8, second), "other damage");
+        assert!(!record.stands_elsewhere(7, second), "for a minute only");
+        assert!(!record.stands_elsewhere(8, second), "other damage");
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(parking.stands_elsewhere(7, second));
+        assert!(record.stands_elsewhere(7, second));
         assert!(
-            !parking.stands_elsewhere(7, inside),
+            !record.stands_elsewhere(7, inside),
             "the same page, perhaps"
         );
-        assert!(!parking.stands_elsewhere(8, second), "itself");
+        assert!(!record.stands_elsewhere(8, second), "itself");
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(parking.stands_elsewhere(7, inside));
+        assert!(record.stands_elsewhere(7, inside));
         // Much other damage makes it forgotten, which costs time.
         for traces in 100..132 {
-            assert!(!parking.stands_elsewhere(traces, second));
+            assert!(!record.stands_elsewhere(traces, second));
         }
-        assert!(!parking.stands_elsewhere(7, second));
+        assert!(!record.stands_elsewhere(7, second));
     }
 
     /// Else all readers would wait where something on the way damages every page.
