@@ -3,7 +3,7 @@
 mod asked;
 mod figures;
 mod orders;
-mod standing;
+mod snapshot;
 
 use base::{
     Clock,
@@ -173,15 +173,15 @@ impl Observer for Report {
             Event::Turning {
                 within,
                 request_due,
-                progress,
+                lag,
                 activity,
             } => {
                 self.working.does(activity);
                 self.figures.mass_waiting.set(number(activity.completing));
                 self.heartbeat.beat(within);
                 self.heartbeat.awaits(request_due);
-                if let Some(progress) = progress {
-                    self.progress(progress);
+                if let Some(lag) = lag {
+                    self.lag(lag);
                 }
             }
             Event::Hanging(limit) => self.log.warning(format!(
@@ -211,7 +211,7 @@ impl Observer for Report {
                 }
             }
             Event::FirstSeen(lateness) => self.figures.lateness.observe(seconds(lateness)),
-            Event::Standing(standing) => self.standing(&standing),
+            Event::Snapshot(snapshot) => self.snapshot(&snapshot),
             Event::WindowRead { rows, new } => {
                 self.heartbeat.succeeded(Side::Source);
                 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]

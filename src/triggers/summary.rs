@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Mutex};
 
 use base::lock;
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::{PageCount, Standing};
+use collect::{PageCount, Snapshot};
 use microsoft::BOUND;
 use rows::exclude::Rule;
 use sekoia::Level;
@@ -94,16 +94,16 @@ impl Summary {
     /// The time must go on evenly, also when the clock is set.
     pub(super) fn lines(
         &self,
-        standing: &Standing,
+        snapshot: &Snapshot,
         left: Option<TimeDelta>,
         now: DateTime<Utc>,
     ) -> Vec<(Level, String)> {
         let mut state = lock(&self.0);
         let state = &mut *state;
-        let progress = state.progress(standing, left, now);
+        let progress = state.progress(snapshot, left, now);
         let warning = |text: String| (Level::Warning, text);
         let mut lines = Vec::from_iter(progress.map(|text| (Level::Info, text)));
-        if let Some(factor) = standing.coarseness
+        if let Some(factor) = snapshot.coarseness
             && due(&mut state.said_coarse, now)
         {
             lines.push(warning(format!(
@@ -113,7 +113,7 @@ impl Summary {
                  `quota` if it is below 90, or lower `settle_time`."
             )));
         }
-        if let Some(better) = standing.better_settle_time
+        if let Some(better) = snapshot.better_settle_time
             && due(&mut state.said_better, now)
         {
             lines.push(warning(format!(
@@ -122,7 +122,7 @@ impl Summary {
                 better.num_hours()
             )));
         }
-        lines.extend(standing.skew.and_then(|skew| state.skew(skew, now)));
+        lines.extend(snapshot.skew.and_then(|skew| state.skew(skew, now)));
         lines.extend(state.greedy(now).map(warning));
         lines
     }
@@ -169,15 +169,15 @@ impl State {
 
     fn progress(
         &mut self,
-        standing: &Standing,
+        snapshot: &Snapshot,
         left: Option<TimeDelta>,
         now: DateTime<Utc>,
     ) -> Option<String> {
         // The first moment has nothing to tell yet.
         let since = *self.since.get_or_insert(now);
         let passed = now - since;
-        let eventful =
-            self.count.sent() + self.count.excluded > 0 || standing.lack.span > TimeDelta::zero();
+        let eventful = self.count.sent() + self.count.excluded > 0
+            || snapshot.missing.span > TimeDelta::zero();
         let period = match (self.begun, eventful) {
             // The first line comes soon, for the person who has just started it.
             (false, true) => EARLY,
@@ -202,13 +202,13 @@ impl State {
         let rows = words::counted(self.count.sent() as u64, "row");
         self.count = PageCount::default();
         self.since = Some(now);
-        let (state, backlog) = match standing.oldest_missing {
+        let (state, backlog) = match snapshot.oldest_missing {
             None => ("Up to date", "0".to_owned()),
             Some(oldest) => {
                 let left = left.map_or_else(String::new, |left| {
                     format!(", done in about {}", words::span(left))
                 });
-                let missing = words::in_two_units(standing.lack.span);
+                let missing = words::in_two_units(snapshot.missing.span);
                 let oldest = words::moment(oldest);
                 ("Catching up", format!("{missing} from {oldest} on{left}"))
             }
@@ -241,7 +241,7 @@ fn period_of(passed: TimeDelta) -> String {
 
 #[cfg(test)]
 mod tests {
-    use collect::Lack;
+    use collect::MissingTime;
 
     use super::*;
 
@@ -249,10 +249,10 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
     }
 
-    fn standing() -> Standing {
-        Standing {
+    fn snapshot() -> Snapshot {
+        Snapshot {
             oldest_missing: None,
-            lack: Lack {
+            missing: MissingTime {
                 age: TimeDelta::zero(),
                 span: TimeDelta::zero(),
                 gaps: 0,
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn says_one_line_a_minute_when_rows_come() {
         let summary = Summary::default();
-        let lines = |minute| summary.lines(&standing(), None, at(minute));
+        let lines = |minute| summary.lines(&snapshot(), None, at(minute));
         assert_eq!(lines(0), []);
         summary.add(rows(1, 0));
         let text = "Up to date: 1 row since the start, 0 late, 0 with a changed status, backlog 0.";
@@ -296,7 +296,7 @@ mod tests {
     /// What is said of a clock that is off by so many seconds.
     fn of_clock(summary: &Summary, minutes: i64, seconds: i64) -> Option<(Level, String)> {
         let skew = Some(TimeDelta::seconds(seconds));
-        let lines = summary.lines(&Standing { skew, ..standing() }, None, at(minutes));
+        let lines = summary.lines(&Snapshot { skew, ..snapshot() }, None, at(minutes));
         let mut lines = lines.into_iter();
         lines.find(|(level, _)| *level > Level::Info)
     }
@@ -333,23 +333,23 @@ mod tests {
     #[test]
     fn says_what_is_missing_and_what_to_change() {
         let summary = Summary::default();
-        let standing = Standing {
+        let snapshot = Snapshot {
             oldest_missing: Some(at(-1600)),
-            lack: Lack {
+            missing: MissingTime {
                 span: TimeDelta::minutes(1500),
                 gaps: 1,
-                ..standing().lack
+                ..snapshot().missing
             },
             coarseness: Some(3.2),
             better_settle_time: Some(TimeDelta::hours(36)),
-            ..standing()
+            ..snapshot()
         };
-        let first = summary.lines(&standing, None, at(0));
+        let first = summary.lines(&snapshot, None, at(0));
         assert!(
             matches!(first.as_slice(), [(Level::Info, _), (Level::Warning, a), (Level::Warning, b)]
             if a.contains("3 times later") && b.contains("set it to 36"))
         );
-        let later = summary.lines(&standing, Some(TimeDelta::minutes(12)), at(1));
+        let later = summary.lines(&snapshot, Some(TimeDelta::minutes(12)), at(1));
         let expected = "Catching up: 0 rows in the last minute, 0 late, 0 with a changed status, \
                         backlog 1 d 1 h from 2027-01-14 05:20:00 UTC on, done in about 12 min.";
         assert_eq!(

@@ -141,7 +141,7 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     /// Since when the request has been under way that was said to hang.
     hanging: Option<Instant>,
     /// When it was told last where the collection stands.
-    told_standing: Option<Instant>,
+    told_snapshot: Option<Instant>,
     /// What the page that is being taken in is of.
     taken_in: Option<(Lane, Window)>,
 }
@@ -220,7 +220,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             last_failed: BESIDE,
             waiting: Waiting::default(),
             hanging: None,
-            told_standing: None,
+            told_snapshot: None,
             taken_in: None,
         }
     }
@@ -262,7 +262,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.journal_when_due().await?;
             self.persist_when_due().await?;
             self.tell_progress().await?;
-            self.tell_standing_when_due();
+            self.tell_snapshot_when_due();
             match self.wait().await? {
                 Turn::Answered(answer) => {
                     self.answered(answer.map_err(End::Failed)?).await?;
@@ -345,7 +345,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell(Event::Turning {
             within,
             request_due: request.map(|request| request.since + request.limit),
-            progress: self.standpoint(),
+            lag: self.checkpoint_lag(),
             activity: &self.activity(now, blocker),
         });
     }

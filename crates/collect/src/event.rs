@@ -8,7 +8,7 @@ use rows::{Window, exclude::Rule};
 use tokio::{task, time::Instant};
 
 use crate::{
-    Lack, Lane, Standpoint,
+    CheckpointLag, Lane, MissingTime,
     backfill::BackfillProgress,
     decide::{details::DetailsFate, evidence::Loss},
     letters::Stock,
@@ -32,7 +32,7 @@ pub enum Event<'a> {
         /// When the oldest request that is being answered must have ended.
         request_due: Option<Instant>,
         /// How far the collection has come; none when it has no live edge.
-        progress: Option<Standpoint>,
+        lag: Option<CheckpointLag>,
         /// What is being read, and what that waits for.
         activity: &'a Activity,
     },
@@ -195,7 +195,7 @@ pub enum Event<'a> {
     /// For so long nothing was asked for, as there was a pause after a failed request.
     Paused(Duration),
     /// Where the collection stands: told when the live edge is read, and at least once a minute.
-    Standing(Standing),
+    Snapshot(Snapshot),
     /// An order about a range is taken up.
     OrderBegun {
         /// What that is, in a word for people.
@@ -271,11 +271,11 @@ impl PageCount {
 
 /// Where a collection stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Standing {
+pub struct Snapshot {
     /// The oldest instant that was never read; the live edge itself when that is late.
     pub oldest_missing: Option<DateTime<Utc>>,
     /// How much was never read.
-    pub lack: Lack,
+    pub missing: MissingTime,
     /// How many rows are remembered.
     pub known: usize,
     /// How many times later than it should the past is read again, when that is worth a word.

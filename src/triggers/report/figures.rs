@@ -168,7 +168,7 @@ impl Figures {
     }
 
     /// How far a run before has come does not hold any more.
-    pub(super) fn forget_standing(&self) {
+    pub(super) fn forget_progress(&self) {
         self.skew.set(0.0);
         for figure in [
             &self.checkpoint,
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(figures.verified.get_or_create(&found).get(), 0);
         assert_eq!(figures.steps.get(), 1, "a counter goes on");
         assert_eq!(figures.behind.get(), 1, "the tenant is the same");
-        figures.forget_standing();
+        figures.forget_progress();
         assert_eq!((figures.behind.get(), figures.skew.get()), (0, 0.0));
     }
 }

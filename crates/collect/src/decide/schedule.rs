@@ -9,11 +9,11 @@
 mod audits;
 mod busy;
 mod cuts;
+mod lag;
 mod next;
 mod outcome;
 mod rests;
 mod spare;
-mod standing;
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use tokio::time::Instant;
 
-pub use self::standing::{Lack, Standpoint};
+pub use self::lag::{CheckpointLag, MissingTime};
 use self::{busy::Busy, rests::Rests};
 use crate::{
     SourceLimits,

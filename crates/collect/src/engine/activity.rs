@@ -4,31 +4,31 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    Activity, Busy, CheckpointStore, Event, Sink, Source, Standing, Standpoint, Store, WaitsFor,
+    Activity, Busy, CheckpointLag, CheckpointStore, Event, Sink, Snapshot, Source, Store, WaitsFor,
     engine::{Collector, Reader, TURN},
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// How far the collection has come. Until the time is known, as far as what is kept tells: a start in
     /// an outage is behind, too.
-    pub(super) fn standpoint(&self) -> Option<Standpoint> {
+    pub(super) fn checkpoint_lag(&self) -> Option<CheckpointLag> {
         let now = self.time().latest();
         match self.has_begun() {
-            true => self.schedule.standpoint(now),
-            false => self.schedule.standpoint_at(self.waiting.missing?, now),
+            true => self.schedule.checkpoint_lag(now),
+            false => self.schedule.lag_of(self.waiting.missing?, now),
         }
     }
 
-    pub(super) fn tell_standing(&mut self) {
-        self.told_standing = Some(Instant::now());
+    pub(super) fn tell_snapshot(&mut self) {
+        self.told_snapshot = Some(Instant::now());
         let (coverage, time) = (self.schedule.coverage(), self.time());
-        let lack = self.schedule.lack(time.now);
+        let missing = self.schedule.missing_time(time.now);
         let gap = coverage.missing().next().map(|window| window.start());
         // Where no gap is, what nobody could ask for yet begins at the live edge.
-        let late = (lack.span > TimeDelta::zero()).then(|| coverage.edge());
-        self.tell(Event::Standing(Standing {
+        let late = (missing.span > TimeDelta::zero()).then(|| coverage.edge());
+        self.tell(Event::Snapshot(Snapshot {
             oldest_missing: gap.or(late),
-            lack,
+            missing,
             known: self.known.len(),
             coarseness: self.schedule.coarseness(),
             better_settle_time: self.schedule.better_settle_time(),
@@ -39,10 +39,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Says once a minute where the collection stands, also while no window of the live edge begins: one
     /// may wait for minutes, for the quota or for the receiver.
-    pub(super) fn tell_standing_when_due(&mut self) {
-        let is_due = self.told_standing.is_none_or(|told| told.elapsed() >= TURN);
+    pub(super) fn tell_snapshot_when_due(&mut self) {
+        let is_due = self.told_snapshot.is_none_or(|told| told.elapsed() >= TURN);
         if is_due && self.has_begun() && self.schedule.is_collecting() {
-            self.tell_standing();
+            self.tell_snapshot();
         }
     }
 

@@ -77,7 +77,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn wait_for_room(&mut self) -> Flow {
         self.tell_turning(TURN, WaitsFor::Receiver);
         // This wait can last for hours, and the loop tells nothing meanwhile.
-        self.tell_standing_when_due();
+        self.tell_snapshot_when_due();
         self.look_at_requests();
         let stop = self.parts.stop.clone();
         // So that the loop is seen to turn, however long the intake is down.

@@ -80,7 +80,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     // So that the stored timeline shows what is missing.
                     self.ledger.is_changed = true;
                 }
-                self.tell_standing();
+                self.tell_snapshot();
                 return Some((Lane::Live, window));
             }
             if self.schedule.is_collecting() {

@@ -111,7 +111,7 @@ fn what_was_collected_is_proven() {
 fn how_far_it_has_come_is_not_told_before_that_is_known() {
     on_virtual_time(async {
         let bench = Bench::collected(20).await;
-        let told = || bench.standpoints.load(Ordering::Relaxed);
+        let told = || bench.lags.load(Ordering::Relaxed);
         let before = told();
         assert!(before > 0);
         bench.time.lock().unwrap().0 = false;

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::*;
 pub(super) use crate::testing::at_second as at;
 use crate::{
-    Lack,
+    MissingTime,
     decide::{
         evidence::{Judgement, Loss, SourceTime},
         spans::seconds,
@@ -109,25 +109,25 @@ fn what_cannot_be_asked_for_is_missing_when_that_has_lasted() {
     let end = schedule.live(at(120)).map(|window| window.end());
     assert_eq!(end, Some(at(120)));
     // Its service refuses it from now on.
-    let lack = |now| schedule.lack(at(now));
-    let none = Lack {
+    let missing = |now| schedule.missing_time(at(now));
+    let none = MissingTime {
         age: TimeDelta::zero(),
         span: TimeDelta::zero(),
         gaps: 0,
     };
-    assert_eq!(lack(420), none, "as late as the settings explain");
-    let lately = Lack {
+    assert_eq!(missing(420), none, "as late as the settings explain");
+    let lately = MissingTime {
         age: TimeDelta::seconds(361),
         span: TimeDelta::seconds(361),
         gaps: 1,
     };
-    assert_eq!(lack(421), lately);
+    assert_eq!(missing(421), lately);
 }
 
 /// What a service refuses is one gap with the time since, where it follows at once.
 #[test]
 fn what_is_missing_and_what_cannot_be_asked_for_are_counted_once() {
-    let lack = |delay, gap| {
+    let missing = |delay, gap| {
         let settings = ScheduleSettings {
             delay: TimeDelta::seconds(delay),
             ..SETTINGS
@@ -135,12 +135,12 @@ fn what_is_missing_and_what_cannot_be_asked_for_are_counted_once() {
         let mut coverage = Coverage::new(at(0));
         coverage.read(window(0, 60), at(60 + delay), 0);
         coverage.want(gap);
-        let lack = Schedule::new(settings, coverage, Lateness::default()).lack(at(1000));
-        (lack.gaps, lack.span.num_seconds())
+        let missing = Schedule::new(settings, coverage, Lateness::default()).missing_time(at(1000));
+        (missing.gaps, missing.span.num_seconds())
     };
-    assert_eq!(lack(0, window(0, 30)), (2, 30 + 940));
-    assert_eq!(lack(0, window(30, 60)), (1, 30 + 940));
-    assert_eq!(lack(100, window(0, 30)), (2, 30 + 840));
+    assert_eq!(missing(0, window(0, 30)), (2, 30 + 940));
+    assert_eq!(missing(0, window(30, 60)), (1, 30 + 940));
+    assert_eq!(missing(100, window(0, 30)), (2, 30 + 840));
 }
 
 #[test]

@@ -117,8 +117,8 @@ pub(super) struct Bench {
     /// How often it was told that there is no room for another dead letter.
     pub(super) no_room: AtomicUsize,
     /// How often it was told how far the collection has come, and where it stands.
-    pub(super) standpoints: AtomicUsize,
-    pub(super) standings: AtomicUsize,
+    pub(super) lags: AtomicUsize,
+    pub(super) snapshots: AtomicUsize,
     /// So many accepted rows could not be remembered before a stop.
     pub(super) unremembered: AtomicUsize,
 }
@@ -351,14 +351,12 @@ impl Observer for Bench {
                 let accepted = self.accepted.load(Ordering::Relaxed);
                 assert!(accepted > 0, "nothing was accepted");
             }
-            Event::Standing(_) => _ = self.standings.fetch_add(1, Ordering::Relaxed),
-            Event::Turning {
-                progress: Some(_), ..
-            } => _ = self.standpoints.fetch_add(1, Ordering::Relaxed),
+            Event::Snapshot(_) => _ = self.snapshots.fetch_add(1, Ordering::Relaxed),
+            Event::Turning { lag: Some(_), .. } => _ = self.lags.fetch_add(1, Ordering::Relaxed),
             _ => {}
         }
         if std::env::var_os("BENCH").is_some()
-            && !matches!(event, Event::Turning { .. } | Event::Standing(_))
+            && !matches!(event, Event::Turning { .. } | Event::Snapshot(_))
         {
             println!("{} {event:?}", self.clock.now());
         }

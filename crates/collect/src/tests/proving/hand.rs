@@ -64,8 +64,8 @@ fn where_all_is_refused_so_much_is_held_and_no_more_and_that_is_said() {
             assert!((2 * HOLDS..2 * HOLDS + 5).contains(&most), "{most}");
             let said = bench.standstills.load(Ordering::Relaxed);
             assert!(said > 60, "{said}");
-            let standings = bench.standings.load(Ordering::Relaxed);
-            assert!(standings > 60, "it is told once a minute: {standings}");
+            let snapshots = bench.snapshots.load(Ordering::Relaxed);
+            assert!(snapshots > 60, "it is told once a minute: {snapshots}");
             assert_eq!(kept_letters(&bench).await, 0);
             *bench.refused.lock().unwrap() = 0..0;
             let is_done =

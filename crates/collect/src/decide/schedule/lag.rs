@@ -5,11 +5,11 @@ use rows::Window;
 
 use super::{COARSE, LATE, LONGEST_SETTLE_TIME, NEAR_THE_END, Schedule, ScheduleSettings};
 
-/// How far a collection has come.
+/// How far a collection is behind the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standpoint {
+pub struct CheckpointLag {
     /// The oldest instant that is missing.
-    pub missing: DateTime<Utc>,
+    pub checkpoint: DateTime<Utc>,
     /// How old it is.
     pub age: TimeDelta,
     /// From which age on the collection is behind.
@@ -18,7 +18,7 @@ pub struct Standpoint {
 
 /// What a collection has never read by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub struct MissingTime {
     /// How old its oldest instant is by the source's clock; zero when there is none.
     pub age: TimeDelta,
     /// How much it is.
@@ -48,48 +48,48 @@ impl Schedule {
     }
 
     /// How far the collection has come; none when it has no live edge.
-    pub fn standpoint(&self, now: DateTime<Utc>) -> Option<Standpoint> {
-        self.standpoint_at(self.coverage.checkpoint(), now)
+    pub fn checkpoint_lag(&self, now: DateTime<Utc>) -> Option<CheckpointLag> {
+        self.lag_of(self.coverage.checkpoint(), now)
     }
 
-    /// The same of one whose oldest missing instant is `missing`.
-    pub(crate) fn standpoint_at(
+    /// The same of one with this checkpoint.
+    pub(crate) fn lag_of(
         &self,
-        missing: DateTime<Utc>,
+        checkpoint: DateTime<Utc>,
         now: DateTime<Utc>,
-    ) -> Option<Standpoint> {
+    ) -> Option<CheckpointLag> {
         let ScheduleSettings {
             frequency, delay, ..
         } = self.settings;
-        self.is_collecting().then(|| Standpoint {
-            missing,
-            age: now - missing,
+        self.is_collecting().then(|| CheckpointLag {
+            checkpoint,
+            age: now - checkpoint,
             behind_from: delay + frequency + LATE,
         })
     }
 
     /// What was never read, with what nobody could ask for since the live edge was due, as while the source
     /// refuses its window.
-    pub fn lack(&self, now: DateTime<Utc>) -> Lack {
+    pub fn missing_time(&self, now: DateTime<Utc>) -> MissingTime {
         let mut since = self.coverage.missing().next().map(|gap| gap.start());
-        let mut lack = Lack {
+        let mut missing = MissingTime {
             age: TimeDelta::zero(),
             span: self.missing(),
             gaps: self.coverage.missing().count(),
         };
         let edge = self.coverage.edge();
-        let is_late = |point: Standpoint| now - edge > point.behind_from;
-        if self.standpoint(now).is_some_and(is_late)
+        let is_late = |lag: CheckpointLag| now - edge > lag.behind_from;
+        if self.checkpoint_lag(now).is_some_and(is_late)
             && let Some(late) = Window::new(edge, now - self.settings.delay)
         {
             since.get_or_insert(edge);
-            lack.span += late.span();
+            missing.span += late.span();
             let last = self.coverage.missing().last();
-            lack.gaps += usize::from(last.is_none_or(|gap| gap.end() < edge));
+            missing.gaps += usize::from(last.is_none_or(|gap| gap.end() < edge));
         }
         let age = since.map(|since| now - since);
-        lack.age = lack.age.max(age.unwrap_or_default());
-        lack
+        missing.age = missing.age.max(age.unwrap_or_default());
+        missing
     }
 
     /// How much of the timeline has never been read to its end.
