@@ -240,8 +240,16 @@ impl ServiceHealth {
         self.probes = self.probes.saturating_add(1);
     }
 
-    /// A page came. How many failures there were before it.
-    pub(crate) fn answered(&mut self, reader: usize, now: Instant, is_probe: bool) -> u32 {
+    /// A page of a reader's window came. How many failures there were before it.
+    pub(crate) fn answered(&mut self, reader: usize, now: Instant) -> u32 {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.suspect = None;
+        }
+        self.probe_answered(reader, now)
+    }
+
+    /// The same for a probe, which says nothing of the window that the reader had before.
+    pub(crate) fn probe_answered(&mut self, reader: usize, now: Instant) -> u32 {
         self.answers += 1;
         self.answered = Some(now);
         self.silent = 0;
@@ -259,9 +267,6 @@ impl ServiceHealth {
             reader.slow.reset();
             (reader.contrary, reader.in_a_row) = (0, 0);
             reader.seen = None;
-            if !is_probe {
-                reader.suspect = None;
-            }
         }
         self.calm();
         std::mem::take(&mut self.failures)
@@ -324,20 +329,19 @@ impl ServiceHealth {
         }
     }
 
-    /// A reader's window cannot be read like this: it will be asked for in another way, or again when
-    /// a person must act. How long it pauses.
-    pub(crate) fn window_failed(
-        &mut self,
-        reader: usize,
-        needs_a_person: bool,
-        now: Instant,
-    ) -> Duration {
+    /// A reader's window cannot be read like this, and will be asked for in another way. How long it pauses.
+    pub(crate) fn asks_otherwise(&mut self, reader: usize, now: Instant) -> Duration {
         self.pause(reader, now, true, |one| {
             one.suspect = None;
-            match needs_a_person {
-                true => one.slow.next_pause(None),
-                false => one.narrowing.next_pause(None),
-            }
+            one.narrowing.next_pause(None)
+        })
+    }
+
+    /// A reader's window cannot be read, and there is no other way to ask for it. How long it pauses.
+    pub(crate) fn asks_seldom(&mut self, reader: usize, now: Instant) -> Duration {
+        self.pause(reader, now, true, |one| {
+            one.suspect = None;
+            one.slow.next_pause(None)
         })
     }
 

@@ -89,9 +89,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(matches!(found, Found::Timeline(timeline) if is_in(&timeline.coverage)))
     }
 
-    /// So many rows of a batch were accepted, or will not be.
-    pub(super) fn count_for_backfill(&mut self, counts: bool, accepted: usize, refused: usize) {
-        if let Some(backfill) = self.backfill.as_mut().filter(|_| counts)
+    /// So many rows of a batch that was read for a backfill were accepted, or will not be.
+    pub(super) fn count_for_backfill(&mut self, accepted: usize, refused: usize) {
+        if let Some(backfill) = &mut self.backfill
             && accepted + refused > 0
         {
             let counts = backfill.work.changed();

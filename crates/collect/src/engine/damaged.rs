@@ -32,7 +32,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 return self.put_back(read).await;
             }
             // It answers: what is no row may stand on each of its pages, and no probe would get another.
-            self.page_came(read.reader, true);
+            self.page_came(&read);
             read.is_probe = false;
         }
         let damage = page.as_ref().and_then(Page::damage).cloned();
@@ -49,7 +49,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // Another answer of which nothing can be read shows no more than this one.
         let is_first = read.link.is_none() && page.is_none();
         if read.lane != Lane::Live && is_first && self.schedule.has_rested(read.window) {
-            self.tell_failed(sentence, "unreadable", false);
+            self.tell_failed(sentence, "unreadable");
             return self.rest(read, sentence).await;
         }
         let (fate, unsteady) = self.fate_of(&mut read, damage.as_ref());
@@ -134,7 +134,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 }
                 if read.lane != Lane::Live && others_are_whole {
                     // It may stay like this for ever, and must not take the place of others.
-                    self.tell_failed(sentence, "unreadable", false);
+                    self.tell_failed(sentence, "unreadable");
                     return self.rest(read, sentence).await;
                 }
                 self.ask_later(read, long_pause(), sentence).await
@@ -162,13 +162,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.send_rest(&mut read).await?;
             self.damage.parks();
             self.damaged.park(read, pause);
-            self.tell_failed(sentence, "unreadable", false);
+            self.tell_failed(sentence, "unreadable");
             return Ok(());
         }
         // All pages come like this: it is as if there were no answer.
         let retry = ErrorClass::Transient { after: None };
         self.service.failed(read.reader, retry, Instant::now());
-        self.tell_failed(sentence, "unreadable", false);
+        self.tell_failed(sentence, "unreadable");
         self.resume(read, Duration::ZERO);
         Ok(())
     }
@@ -186,7 +186,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             .as_ref()
             .and_then(|page| around(page.damage()?, window));
         if let Some(page) = &page {
-            self.page_came(read.reader, read.is_probe);
+            self.page_came(&read);
             self.schedule.paged(read.lane);
             self.take(page, &mut read).await?;
         }

@@ -92,9 +92,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             });
         } else {
             read.begin_anew();
-            let pause = self
-                .service
-                .window_failed(read.reader, true, Instant::now());
+            let pause = self.service.asks_seldom(read.reader, Instant::now());
             self.resume(read, pause);
         }
         Ok(())
@@ -107,7 +105,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let person = error.class.needs_a_person();
         let sentence = error.sentence.clone();
         self.set_trouble_of_orders(Some(Trouble { sentence, person }));
-        self.tell_failed(&error.sentence, error.label, person);
+        self.tell(Event::PageFailed {
+            sentence: &error.sentence,
+            label: error.label,
+            person,
+        });
         if verdict.call {
             self.tell(Event::Persisting(&error.sentence));
         }
@@ -120,8 +122,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.cut(read, sentence).await;
         }
         self.schedule.relieve(read.lane, read.window);
-        self.service
-            .window_failed(read.reader, false, Instant::now());
+        self.service.asks_otherwise(read.reader, Instant::now());
         self.narrowed(read, sentence).await
     }
 
@@ -133,11 +134,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.send(read.draft).await
     }
 
-    pub(super) fn tell_failed(&self, sentence: &str, label: &'static str, person: bool) {
+    /// There was no page, and no person need act.
+    pub(super) fn tell_failed(&self, sentence: &str, label: &'static str) {
         self.tell(Event::PageFailed {
             sentence,
             label,
-            person,
+            person: false,
         });
     }
 
@@ -148,13 +150,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.rest(read, sentence).await;
         }
         self.schedule.narrow(read.window);
-        self.service
-            .window_failed(read.reader, narrowest, Instant::now());
         if !narrowest {
+            self.service.asks_otherwise(read.reader, Instant::now());
             return self.narrowed(read, sentence).await;
         }
+        self.service.asks_seldom(read.reader, Instant::now());
         self.pending.abandon(read.id);
-        self.tell_failed(sentence, "paging", true);
+        self.tell(Event::PageFailed {
+            sentence,
+            label: "paging",
+            person: true,
+        });
         self.send(read.draft).await
     }
 }

@@ -61,7 +61,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 }
             }
         }
-        self.count_for_backfill(for_backfill, accepted, refused);
+        if for_backfill {
+            self.count_for_backfill(accepted, refused);
+        }
         if let Some(newest) = delivery.newest.filter(|_| accepted > 0) {
             self.tell(Event::Accepted(newest));
         }
@@ -122,7 +124,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A row lies with the dead letters: it is dealt with.
     pub(super) fn filed_as_letter(&mut self, alone: Alone) {
         self.became_letter(alone.row.hour);
-        self.count_for_backfill(alone.for_backfill, 0, 1);
+        if alone.for_backfill {
+            self.count_for_backfill(0, 1);
+        }
         self.ledger.accepted(alone.id, vec![alone.row]);
     }
 

@@ -51,12 +51,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     && read.link.is_some()
                     && self.goes_by_time(&mut read, &error.sentence) =>
             {
-                self.tell_failed(&error.sentence, error.label, false);
+                self.tell_failed(&error.sentence, error.label);
                 self.resume_later(read);
                 Ok(())
             }
             Err(error) if error.class == ErrorClass::Narrow => {
-                self.tell_failed(&error.sentence, error.label, false);
+                self.tell_failed(&error.sentence, error.label);
                 Box::pin(self.cut(read, &error.sentence)).await
             }
             Err(error) if let ErrorClass::OutOfReach { days } = error.class => {
@@ -72,7 +72,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         mut read: WindowRead<S, K>,
         page: Page<S::Link>,
     ) -> Flow {
-        self.page_came(read.reader, read.is_probe);
+        self.page_came(&read);
         self.schedule.paged(read.asking_lane());
         // Before its rows are looked at: they must not count as foreign.
         if let Some(window) = self.schedule.answered(read.window, Instant::now()) {
@@ -164,8 +164,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A page came: what failed before has healed.
-    pub(super) fn page_came(&mut self, reader: usize, is_probe: bool) {
-        let failures = self.service.answered(reader, Instant::now(), is_probe);
+    pub(super) fn page_came(&mut self, read: &WindowRead<S, K>) {
+        let now = Instant::now();
+        let failures = match read.is_probe {
+            true => self.service.probe_answered(read.reader, now),
+            false => self.service.answered(read.reader, now),
+        };
+        self.answers_again(failures);
+    }
+
+    /// The source has answered after so many failures.
+    pub(super) fn answers_again(&mut self, failures: u32) {
         if failures > 0 {
             self.tell(Event::Recovered(failures));
         }

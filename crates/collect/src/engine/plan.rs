@@ -63,7 +63,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         } else if self.readers.get(reader).is_some_and(Reader::is_idle)
             && let Some((lane, window)) = self.next_window(reader, now)
         {
-            self.begin(reader, lane, window, false);
+            self.begin(reader, lane, window);
         }
     }
 
@@ -146,7 +146,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         match self.schedule.probe(now, span) {
             Some((lane, window)) => {
                 self.service.probes();
-                self.begin(0, lane, window, true);
+                self.begin(0, lane, window);
+                let read = self.readers.first_mut();
+                if let Some(read) = read.and_then(|reader| reader.read.as_mut()) {
+                    read.is_probe = true;
+                }
             }
             // All of that is being read.
             None => self.ask_one(now),
@@ -177,7 +181,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         reading.count() < self.parts.source.limits().readers().min(BESIDE)
     }
 
-    pub(super) fn begin(&mut self, reader: usize, lane: Lane, window: Window, is_probe: bool) {
+    pub(super) fn begin(&mut self, reader: usize, lane: Lane, window: Window) {
         self.tell(Event::Asking(window));
         let began = self.moment();
         let id = self.pending.begin(lane, window, began);
@@ -189,7 +193,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if let Some(reader) = self.readers.get_mut(reader) {
             let shown = self.schedule.limits().recipients_shown;
             let mut read = WindowRead::<S, K>::new(id, lane, window, began, draft, shown);
-            read.is_probe = is_probe;
             let verification = self.verification.as_ref();
             if let Some(verification) = verification.filter(|_| lane == Lane::Verify) {
                 read.order = Some(verification.work.order.id);

@@ -235,7 +235,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         match told {
             Ok(()) => {
-                self.page_came(0, true);
+                let failures = self.service.probe_answered(0, Instant::now());
+                self.answers_again(failures);
                 self.service.hold(0, ALMOST_AT_ONCE, Instant::now());
             }
             Err(error) => _ = self.pause_after(0, &error),
@@ -272,7 +273,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         self.service.hold(read.reader, SOON, now);
-        self.tell_failed(&error.sentence, error.label, false);
+        self.tell_failed(&error.sentence, error.label);
         match judgement {
             Some(Judgement::Begun(window)) => self.tell(Event::Refused(window)),
             Some(Judgement::Lost(loss)) => {

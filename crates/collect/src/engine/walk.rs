@@ -109,8 +109,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A reader goes on with its window after a pause that grows until a window is read.
     pub(super) fn resume_later(&mut self, read: WindowRead<S, K>) {
-        self.service
-            .window_failed(read.reader, false, Instant::now());
+        self.service.asks_otherwise(read.reader, Instant::now());
         self.resume(read, Duration::ZERO);
     }
 

@@ -35,7 +35,7 @@ impl World {
     }
 
     fn answered(&mut self, reader: usize) -> u32 {
-        self.service.answered(reader, self.now, false)
+        self.service.answered(reader, self.now)
     }
 
     /// How long a reader pauses after a failure.
@@ -139,7 +139,7 @@ fn an_outage_has_one_probe_for_all_every_ten_to_fifteen_seconds() {
     }
     assert_eq!(small, 10, "now and then it asks for next to nothing");
     world.wait(0);
-    world.service.answered(0, world.now, true);
+    world.service.probe_answered(0, world.now);
     assert_eq!(world.asking(), Asking::All);
     for reader in 0..3 {
         assert_eq!(world.held(reader), Duration::ZERO);
@@ -287,13 +287,13 @@ fn only_what_fails_while_others_are_answered_is_too_wide() {
     }
     world.answered(2);
     assert!(world.service.is_too_wide(1));
-    world.service.window_failed(1, false, world.now);
+    world.service.asks_otherwise(1, world.now);
     assert!(!world.service.is_too_wide(1), "the half has failed once");
     world.answered(1);
     assert!(!world.service.is_too_wide(1), "it was answered itself");
     // A probe of the reader itself is another window.
     assert!(!world.service.is_too_wide(0));
-    world.service.answered(0, world.now, true);
+    world.service.probe_answered(0, world.now);
     assert!(world.service.is_too_wide(0));
     assert!(!world.service.is_too_wide(2));
     world.answered(0);
@@ -359,18 +359,21 @@ fn a_window_rests_for_longer_the_more_do() {
 #[test]
 fn a_window_that_is_made_narrower_waits_longer_each_time_until_one_is_read() {
     let mut world = World::healthy();
-    let failed = |world: &mut World, needs_a_person| {
-        let pause = world.service.window_failed(1, needs_a_person, world.now);
+    type Asks = fn(&mut ServiceHealth, usize, Instant) -> Duration;
+    let failed = |world: &mut World, asks: Asks| {
+        let pause = asks(&mut world.service, 1, world.now);
         world.answered(0);
         assert_eq!(world.held(1), pause, "also when others are answered");
         pause
     };
-    let first = failed(&mut world, false);
+    let first = failed(&mut world, ServiceHealth::asks_otherwise);
     assert!(
         first >= NARROWING.0 && first <= NARROWING.0 * 2,
         "{first:?}"
     );
-    let pauses: Vec<Duration> = (0..8).map(|_| failed(&mut world, false)).collect();
+    let pauses: Vec<Duration> = (0..8)
+        .map(|_| failed(&mut world, ServiceHealth::asks_otherwise))
+        .collect();
     assert!(
         pauses.iter().any(|pause| *pause > NARROWING.0 * 2),
         "{pauses:?}"
@@ -380,9 +383,9 @@ fn a_window_that_is_made_narrower_waits_longer_each_time_until_one_is_read() {
         "{pauses:?}"
     );
     world.service.window_read(1);
-    let again = failed(&mut world, false);
+    let again = failed(&mut world, ServiceHealth::asks_otherwise);
     assert!(again <= NARROWING.0 * 2, "{again:?}");
-    assert!(failed(&mut world, true) >= SLOW.0);
+    assert!(failed(&mut world, ServiceHealth::asks_seldom) >= SLOW.0);
     world.service.hold(2, seconds(5), world.now);
     world.answered(0);
     assert_eq!(world.held(2), seconds(5));
