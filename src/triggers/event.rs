@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use collect::verify::RowName;
+use collect::{RowText, verify::RowName};
 use rows::json::{Raw, Scanner};
 use serde::Deserialize;
 
@@ -19,8 +19,26 @@ pub(super) fn message_id(event: &str) -> Option<String> {
     ids.and_then(|ids| ids.message_id.or(ids.trace_id))
 }
 
+/// Reads rows of either service.
+#[derive(Debug)]
+pub(super) struct TraceText;
+
+impl RowText for TraceText {
+    fn name(&self, event: &[u8]) -> RowName {
+        name(event)
+    }
+
+    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
+        trace_id(event)
+    }
+
+    fn shorten(&self, event: &str, most: usize) -> Option<String> {
+        shorten(event, most)
+    }
+}
+
 /// What a person finds the row by, in rows of either service.
-pub(super) fn name(event: &[u8]) -> RowName {
+fn name(event: &[u8]) -> RowName {
     #[derive(Default, Deserialize)]
     struct Names {
         #[serde(alias = "MessageTraceId", alias = "id")]
@@ -39,7 +57,7 @@ pub(super) fn name(event: &[u8]) -> RowName {
 const LONGEST_ID: usize = 64;
 
 /// The id by which the message of a row is asked for, in rows of either service; none when it is no id.
-pub(super) fn trace_id(event: &[u8]) -> Option<Arc<str>> {
+fn trace_id(event: &[u8]) -> Option<Arc<str>> {
     let id = name(event).message_trace_id?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let is_id = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_plain);
@@ -55,7 +73,7 @@ const SUBJECT: usize = 1000;
 /// The event with its subject cut, which says so; none when it has no long subject, or is longer than
 /// `most` bytes nevertheless. All else stays byte for byte, and is not taken apart: a hostile row would
 /// need far more memory than its text.
-pub(super) fn shorten(event: &str, most: usize) -> Option<String> {
+fn shorten(event: &str, most: usize) -> Option<String> {
     let mut found: Option<(usize, Raw<'_>)> = None;
     let mut scanner = Scanner::new(event);
     scanner.object(|scanner, name| {

@@ -8,7 +8,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -27,7 +27,8 @@ use tokio::task;
 use super::{
     change::Change,
     decision::{Choice, DecidedUnder, Decision, Passwords, SERVICE_FILE},
-    details, event,
+    details,
+    event::TraceText,
     source::{GraphSource, Reporting, source_error},
     tenant::Origin,
     words::moment,
@@ -274,6 +275,11 @@ fn was_asked(error: &microsoft::Error) -> bool {
 
 impl Source for Services {
     type Link = ServiceLink;
+    type Text = TraceText;
+
+    fn text(&self) -> &TraceText {
+        &TraceText
+    }
 
     async fn page(
         &self,
@@ -375,17 +381,5 @@ impl Source for Services {
                 details::ask(details, name, received, &self.log).await
             }
         }
-    }
-
-    fn name(&self, event: &[u8]) -> RowName {
-        event::name(event)
-    }
-
-    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
-        event::trace_id(event)
-    }
-
-    fn shorten(&self, event: &str, most: usize) -> Option<String> {
-        event::shorten(event, most)
     }
 }

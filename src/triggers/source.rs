@@ -1,10 +1,7 @@
 //! Fits the Microsoft side to the traits of the fetch loop.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -24,7 +21,7 @@ use sekoia::{Context, Log, Metrics, RunError, Storage};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Mutex, task, time::Instant};
 
-use super::{details, event, formats::VERSION, words::moment};
+use super::{details, event::TraceText, formats::VERSION, words::moment};
 
 /// How far back the Reporting Web Service keeps rows (reference A.6).
 pub(super) const REPORTING_RETENTION: TimeDelta = TimeDelta::days(30);
@@ -235,6 +232,11 @@ impl GraphSource {
 
 impl Source for GraphSource {
     type Link = Link;
+    type Text = TraceText;
+
+    fn text(&self) -> &TraceText {
+        &TraceText
+    }
 
     async fn page(
         &self,
@@ -273,10 +275,6 @@ impl Source for GraphSource {
         }
     }
 
-    fn name(&self, event: &[u8]) -> RowName {
-        event::name(event)
-    }
-
     async fn details(
         &self,
         name: RowName,
@@ -295,14 +293,6 @@ impl Source for GraphSource {
         let told = details::ask(&self.details, name, received, &self.log).await;
         self.remember_quota().await;
         told
-    }
-
-    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
-        event::trace_id(event)
-    }
-
-    fn shorten(&self, event: &str, most: usize) -> Option<String> {
-        event::shorten(event, most)
     }
 
     fn time(&self, _local: DateTime<Utc>) -> SourceTime {

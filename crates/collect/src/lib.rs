@@ -61,10 +61,29 @@ pub use self::{
     ledger::{journal, timeline},
 };
 
+/// What the text of a row says, as its source writes it.
+pub trait RowText {
+    /// What a person finds a row by.
+    fn name(&self, event: &[u8]) -> verify::RowName;
+
+    /// The id by which the message of a row is asked for; none when it cannot be.
+    fn message_of(&self, event: &[u8]) -> Option<Arc<str>>;
+
+    /// An event with what people write in it cut, which says so, so that it has at most so many
+    /// bytes; none when that does not make it fit.
+    fn shorten(&self, event: &str, most: usize) -> Option<String>;
+}
+
 /// Where rows come from.
 pub trait Source: Send + Sync + 'static {
     /// Leads to the next page of a window.
     type Link: Clone + Eq + Hash + Send + Sync + fmt::Display + 'static;
+
+    /// Reads the text of its rows.
+    type Text: RowText;
+
+    /// What the text of its rows says.
+    fn text(&self) -> &Self::Text;
 
     /// One page of what is asked for: the first, or the one that `link` leads to. Where requests are
     /// few, those of the live edge go first.
@@ -80,64 +99,34 @@ pub trait Source: Send + Sync + 'static {
 
     /// The oldest request that is being answered, without its wait for the quota; none when there is
     /// none.
-    fn oldest_request(&self) -> Option<PendingRequest> {
-        None
-    }
+    fn oldest_request(&self) -> Option<PendingRequest>;
 
     /// What is known of the source's own time, when the local clock shows `local`.
-    fn time(&self, local: DateTime<Utc>) -> SourceTime {
-        SourceTime::local(local)
-    }
+    fn time(&self, local: DateTime<Utc>) -> SourceTime;
 
     /// This time has surely passed, as an earlier process has kept: an answer of an earlier time is not believed.
-    fn has_passed(&self, _at: DateTime<Utc>) {}
+    fn has_passed(&self, at: DateTime<Utc>);
 
     /// Asks the source for its time, also with a wrong local clock; what it answers is
     /// [`time`](Self::time)'s. It may take several answers until that is certain.
-    fn ask_time(&self) -> impl Future<Output = Result<(), SourceError>> + Send {
-        std::future::ready(Ok(()))
-    }
+    fn ask_time(&self) -> impl Future<Output = Result<(), SourceError>> + Send;
 
     /// How long a task that asks for a page waits for leave to ask; none when it does not.
-    fn leave_in(&self, _task: task::Id) -> Option<Duration> {
-        None
-    }
+    fn leave_in(&self, task: task::Id) -> Option<Duration>;
 
     /// What the source lets be asked; none where no quota is known.
-    fn quota_use(&self) -> Option<QuotaUse> {
-        None
-    }
+    fn quota_use(&self) -> Option<QuotaUse>;
 
     /// Nothing more is asked: what a next run should know of it is kept now.
-    fn close(&self) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
-    }
-
-    /// What a person finds a row by.
-    fn name(&self, _event: &[u8]) -> verify::RowName {
-        verify::RowName::default()
-    }
+    fn close(&self) -> impl Future<Output = ()> + Send;
 
     /// What happened to a message, as JSON to be added to its row: of the row of this name, received then.
     /// None when nothing is known.
     fn details(
         &self,
-        _name: verify::RowName,
-        _received: Option<DateTime<Utc>>,
-    ) -> impl Future<Output = Result<Option<String>, SourceError>> + Send {
-        std::future::ready(Ok(None))
-    }
-
-    /// The id by which the message of a row is asked for; none when it cannot be.
-    fn message_of(&self, _event: &[u8]) -> Option<Arc<str>> {
-        None
-    }
-
-    /// An event with what people write in it cut, which says so, so that it has at most so many
-    /// bytes; none when that does not make it fit.
-    fn shorten(&self, _event: &str, _most: usize) -> Option<String> {
-        None
-    }
+        name: verify::RowName,
+        received: Option<DateTime<Utc>>,
+    ) -> impl Future<Output = Result<Option<String>, SourceError>> + Send;
 }
 
 /// What a source can do.
@@ -213,9 +202,6 @@ pub struct SourceError {
     pub may_be_too_wide: bool,
 }
 
-/// How long a stop waits for what may be accepted any moment.
-const DRAIN: Duration = Duration::from_millis(2500);
-
 /// Where rows go.
 pub trait Sink: Send + Sync + 'static {
     /// What is delivered at once.
@@ -254,9 +240,7 @@ pub trait Sink: Send + Sync + 'static {
 
     /// After a stop: ends when what is on its way is given up. When that is too soon, the receiver gets
     /// those rows a second time after the next start.
-    fn gives_up(&self) -> impl Future<Output = ()> + Send {
-        tokio::time::sleep(DRAIN)
-    }
+    fn gives_up(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Where the checkpoint is kept before which everything was delivered.

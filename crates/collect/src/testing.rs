@@ -33,6 +33,31 @@ pub(crate) fn minutes(start: i64, end: i64) -> Window {
     seconds(60 * start, 60 * end)
 }
 
+/// What a source says that knows no quota, and keeps nothing for a next run.
+macro_rules! without_quota {
+    () => {
+        fn oldest_request(&self) -> Option<$crate::PendingRequest> {
+            None
+        }
+
+        fn has_passed(&self, _at: chrono::DateTime<chrono::Utc>) {}
+
+        fn leave_in(&self, _task: tokio::task::Id) -> Option<std::time::Duration> {
+            None
+        }
+
+        fn quota_use(&self) -> Option<$crate::QuotaUse> {
+            None
+        }
+
+        async fn close(&self) {}
+    };
+}
+pub(crate) use without_quota;
+
+/// How long a stop waits for what may be accepted any moment.
+pub(crate) const DRAIN: Duration = Duration::from_millis(2500);
+
 /// Files in memory, which fail as a test says.
 #[derive(Debug, Default)]
 pub(crate) struct Files {

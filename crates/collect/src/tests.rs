@@ -40,6 +40,7 @@ use crate::{
     },
     letters::{Letters, Owner, Room},
     order::OrderFile,
+    testing::{DRAIN, without_quota},
     *,
 };
 
@@ -217,8 +218,33 @@ fn refuse<T>(class: ErrorClass) -> Result<T, SourceError> {
     })
 }
 
+impl RowText for FakeSource {
+    fn name(&self, event: &[u8]) -> verify::RowName {
+        verify::RowName {
+            message_trace_id: Some(number(event).0.to_string()),
+            recipient: (!self.world.names_nobody).then(|| "ada@contoso.example".to_owned()),
+        }
+    }
+
+    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
+        let (event, _) = number(event);
+        Some(mail(event % CHANGED).to_string().into())
+    }
+
+    fn shorten(&self, _event: &str, _most: usize) -> Option<String> {
+        None
+    }
+}
+
 impl Source for FakeSource {
     type Link = Offset;
+    type Text = Self;
+
+    without_quota!();
+
+    fn text(&self) -> &Self {
+        self
+    }
 
     async fn page(
         &self,
@@ -332,20 +358,8 @@ impl Source for FakeSource {
         Ok(())
     }
 
-    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
-        let (event, _) = number(event);
-        Some(mail(event % CHANGED).to_string().into())
-    }
-
     fn limits(&self) -> SourceLimits {
         LIMITS
-    }
-
-    fn name(&self, event: &[u8]) -> verify::RowName {
-        verify::RowName {
-            message_trace_id: Some(number(event).0.to_string()),
-            recipient: (!self.world.names_nobody).then(|| "ada@contoso.example".to_owned()),
-        }
     }
 
     async fn details(
@@ -482,6 +496,10 @@ impl Sink for FakeSink {
 
     fn longest_event(&self) -> usize {
         LONGEST
+    }
+
+    async fn gives_up(&self) {
+        tokio::time::sleep(DRAIN).await;
     }
 }
 

@@ -103,7 +103,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return false;
         };
         let now = Instant::now();
-        let name = self.parts.source.name(row.json);
+        let name = self.parts.source.text().name(row.json);
         let turned_away = if event.len() > self.parts.sink.longest_event() {
             Some(DetailsFate::TooLong)
         } else if name.is_whole() {

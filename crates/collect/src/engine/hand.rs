@@ -180,7 +180,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         held: Option<K::InHand>,
     ) -> Flow<Away<K::InHand>> {
         let (event, source) = (given_up.event, &self.parts.source);
-        let copy = given_up.fits.and_then(|most| source.shorten(&event, most));
+        let copy = given_up
+            .fits
+            .and_then(|most| source.text().shorten(&event, most));
         let is_kept = self
             .keep_undelivered(Undelivered {
                 reason: given_up.reason,

@@ -22,7 +22,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.mass.pages += 1;
         }
         let (source, window) = (&self.parts.source, read.window);
-        let id = |row: &rows::RowRef<'_>| source.message_of(row.json);
+        let id = |row: &rows::RowRef<'_>| source.text().message_of(row.json);
         read.completion.look_at(page, window, id);
     }
 

@@ -59,11 +59,11 @@ impl Leaving {
 /// The name of a row, without what must not leave: it stands in files and reports.
 pub(super) fn named<S: Source>(source: &S, privacy: &mut Option<Privacy>, row: &[u8]) -> RowName {
     let Some(privacy) = privacy else {
-        return source.name(row);
+        return source.text().name(row);
     };
     let mut hidden = Vec::new();
     match privacy.hide(row, &mut hidden) {
-        Ok(()) => source.name(&hidden),
+        Ok(()) => source.text().name(&hidden),
         Err(Unhidden) => RowName::default(),
     }
 }

@@ -109,8 +109,31 @@ impl fmt::Debug for Stage {
 #[derive(Debug)]
 struct Scripted(Arc<Stage>, RowKeyer);
 
+impl RowText for Scripted {
+    fn name(&self, _event: &[u8]) -> verify::RowName {
+        verify::RowName::default()
+    }
+
+    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
+        let n: usize = str::from_utf8(event).ok()?.parse().ok()?;
+        let received = self.0.rows.get(n)?;
+        Some(received.timestamp_millis().to_string().into())
+    }
+
+    fn shorten(&self, _event: &str, _most: usize) -> Option<String> {
+        None
+    }
+}
+
 impl Source for Scripted {
     type Link = Offset;
+    type Text = Self;
+
+    without_quota!();
+
+    fn text(&self) -> &Self {
+        self
+    }
 
     async fn page(
         &self,
@@ -159,10 +182,12 @@ impl Source for Scripted {
         Ok(Page::of(text, spans.collect(), next.map(Offset)).unwrap())
     }
 
-    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
-        let n: usize = str::from_utf8(event).ok()?.parse().ok()?;
-        let received = self.0.rows.get(n)?;
-        Some(received.timestamp_millis().to_string().into())
+    fn time(&self, local: DateTime<Utc>) -> SourceTime {
+        SourceTime::local(local)
+    }
+
+    async fn ask_time(&self) -> Result<(), SourceError> {
+        Ok(())
     }
 
     fn limits(&self) -> SourceLimits {
@@ -173,6 +198,14 @@ impl Source for Scripted {
             recipients_shown: self.0.recipients_shown,
             ..LIMITS
         }
+    }
+
+    async fn details(
+        &self,
+        _name: verify::RowName,
+        _received: Option<DateTime<Utc>>,
+    ) -> Result<Option<String>, SourceError> {
+        Ok(None)
     }
 }
 
@@ -232,6 +265,10 @@ impl Sink for Stage {
 
     fn longest_event(&self) -> usize {
         10
+    }
+
+    async fn gives_up(&self) {
+        tokio::time::sleep(DRAIN).await;
     }
 }
 

@@ -366,8 +366,32 @@ impl Observer for Bench {
 #[derive(Debug)]
 struct Benched(Arc<Bench>, RowKeyer);
 
+impl RowText for Benched {
+    fn name(&self, event: &[u8]) -> verify::RowName {
+        verify::RowName {
+            message_trace_id: Some(number(event).0.to_string()),
+            recipient: None,
+        }
+    }
+
+    fn message_of(&self, _event: &[u8]) -> Option<Arc<str>> {
+        Some("all".into())
+    }
+
+    fn shorten(&self, _event: &str, _most: usize) -> Option<String> {
+        None
+    }
+}
+
 impl Source for Benched {
     type Link = Offset;
+    type Text = Self;
+
+    without_quota!();
+
+    fn text(&self) -> &Self {
+        self
+    }
 
     async fn page(
         &self,
@@ -489,15 +513,12 @@ impl Source for Benched {
         }
     }
 
-    fn message_of(&self, _event: &[u8]) -> Option<Arc<str>> {
-        Some("all".into())
-    }
-
-    fn name(&self, event: &[u8]) -> verify::RowName {
-        verify::RowName {
-            message_trace_id: Some(number(event).0.to_string()),
-            recipient: None,
-        }
+    async fn details(
+        &self,
+        _name: verify::RowName,
+        _received: Option<DateTime<Utc>>,
+    ) -> Result<Option<String>, SourceError> {
+        Ok(None)
     }
 }
 
@@ -660,5 +681,9 @@ impl Sink for Taken {
 
     fn longest_event(&self) -> usize {
         LONGEST
+    }
+
+    async fn gives_up(&self) {
+        tokio::time::sleep(DRAIN).await;
     }
 }
