@@ -294,24 +294,7 @@ impl Intake {
                 (gate.mood() == Mood::Open).then_some(pause)
             }
         };
-        let (mood, is_long) = {
-            let gate = self.gate();
-            (gate.mood(), gate.doubts_the_event(now))
-        };
-        let goes_aside = match load.streak.failed(failure, now) {
-            Yielding::Yes => true,
-            Yielding::IfAnswered if mood == Mood::Troubled => {
-                // Which of them it may be, another one shows.
-                load.pieces.rotate_left(1);
-                !matches!(self.ask_without_events().await?, Probed::Refused { .. })
-            }
-            Yielding::IfAccepted => self.ask_without_events().await? == Probed::Accepted,
-            _ if failure == Failure::Uncertain && is_long => {
-                self.ask_without_events().await? == Probed::Accepted
-            }
-            Yielding::IfAnswered | Yielding::No => false,
-        };
-        if goes_aside {
+        if self.goes_aside(load, failure, now).await? {
             Report::set_aside(log, load.len(), sentence);
             let known = load.case.acceptances().map(|_| load.case.clone());
             let case = known.unwrap_or_else(|| Case::since(accepted));
@@ -325,6 +308,32 @@ impl Intake {
             None => Ok(()),
             Some(pause) => self.pause(pause).await,
         }
+    }
+
+    /// Whether the events have failed for so long that others go before them.
+    async fn goes_aside(
+        &self,
+        load: &mut Load,
+        failure: Failure,
+        now: Instant,
+    ) -> Result<bool, Stopped> {
+        let (mood, is_long) = {
+            let gate = self.gate();
+            (gate.mood(), gate.doubts_the_event(now))
+        };
+        Ok(match load.streak.failed(failure, now) {
+            Yielding::Yes => true,
+            Yielding::IfAnswered if mood == Mood::Troubled => {
+                // Which of them it may be, another one shows.
+                load.pieces.rotate_left(1);
+                !matches!(self.ask_without_events().await?, Probed::Refused { .. })
+            }
+            Yielding::IfAccepted => self.ask_without_events().await? == Probed::Accepted,
+            _ if failure == Failure::Uncertain && is_long => {
+                self.ask_without_events().await? == Probed::Accepted
+            }
+            Yielding::IfAnswered | Yielding::No => false,
+        })
     }
 
     /// What the intake answers to a request without events. If it takes that, the reason why it does not

@@ -28,7 +28,7 @@ use std::{
 use base::{
     Secret,
     buffers::Buffers,
-    http::{HttpErrorKind, Limits, chain},
+    http::{HttpError, HttpErrorKind, Limits, chain},
     lock,
     retry::retry_after,
 };
@@ -233,9 +233,7 @@ impl Intake {
     }
 
     async fn request(&self, parcel: &Parcel) -> Result<Outcome, Stopped> {
-        let Inner {
-            around, metrics, ..
-        } = &*self.0;
+        let around = &self.0.around;
         if around.stop.is_cancelled() {
             return Err(Stopped);
         }
@@ -248,54 +246,61 @@ impl Intake {
                 () = around.given_up(STOP_GRACE) => return Err(Stopped),
             },
         };
-        let sent = match result {
-            Ok(sent) => sent,
-            Err(error) => {
-                let refused = error.status.filter(StatusCode::is_client_error);
-                let label = refused.as_ref().map(StatusCode::as_str);
-                metrics.request(label.unwrap_or(error.kind.label()));
-                let broken_off = error.status.filter(StatusCode::is_success);
-                let is_slow = error.kind == HttpErrorKind::Timeout;
-                // The answer to fewer events is shorter: it may come to its end.
-                if is_slow && parcel.body.len() > LARGE_EVENT || broken_off.is_some() {
-                    self.seems_too_large(parcel);
-                }
-                // A success whose text is broken off proves as little as one with another text.
-                if let Some(status) = broken_off {
-                    return Ok(self.uncertain(format!(
-                        "the intake {} answers {status}, but not to its end: {}",
-                        self.host(),
-                        chain(&error)
-                    )));
-                }
-                // A refusal is one without its text, too: nothing is accepted.
-                if let Some(status) = refused {
-                    let (cause, sentence) = refusal(self.host(), status, &[], &parcel.body);
-                    if is_of_size(cause, status, parcel.body.len()) {
-                        self.seems_too_large(parcel);
-                    }
-                    let sentence = format!("{sentence} ({})", chain(&error));
-                    return Ok(Outcome::failed(Failure::Failed(cause), sentence, false));
-                }
-                let never_sent =
-                    matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);
-                let sentence = probe::unreachable(&error);
-                let failure = Failure::Failed(Cause::Outage);
-                return Ok(Outcome::failed(failure, sentence, !never_sent));
+        Ok(match result {
+            Ok(sent) => self.answered(parcel, sent),
+            Err(error) => self.unanswered(parcel, &error),
+        })
+    }
+
+    /// What follows from a request without an answer, or with the head of one alone.
+    fn unanswered(&self, parcel: &Parcel, error: &HttpError) -> Outcome {
+        let refused = error.status.filter(StatusCode::is_client_error);
+        let label = refused.as_ref().map(StatusCode::as_str);
+        let label = label.unwrap_or(error.kind.label());
+        self.0.metrics.request(label);
+        let broken_off = error.status.filter(StatusCode::is_success);
+        let is_slow = error.kind == HttpErrorKind::Timeout;
+        // The answer to fewer events is shorter: it may come to its end.
+        if is_slow && parcel.body.len() > LARGE_EVENT || broken_off.is_some() {
+            self.seems_too_large(parcel);
+        }
+        // A success whose text is broken off proves as little as one with another text.
+        if let Some(status) = broken_off {
+            return self.uncertain(format!(
+                "the intake {} answers {status}, but not to its end: {}",
+                self.host(),
+                chain(error)
+            ));
+        }
+        // A refusal is one without its text, too: nothing is accepted.
+        if let Some(status) = refused {
+            let (cause, sentence) = refusal(self.host(), status, &[], &parcel.body);
+            if is_of_size(cause, status, parcel.body.len()) {
+                self.seems_too_large(parcel);
             }
-        };
+            let sentence = format!("{sentence} ({})", chain(error));
+            return Outcome::failed(Failure::Failed(cause), sentence, false);
+        }
+        let never_sent = matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);
+        let sentence = probe::unreachable(error);
+        Outcome::failed(Failure::Failed(Cause::Outage), sentence, !never_sent)
+    }
+
+    /// What an answer says of the events of a request.
+    fn answered(&self, parcel: &Parcel, sent: redirect::Sent) -> Outcome {
+        let around = &self.0.around;
         let (answer, astray) = (sent.answer, sent.astray);
         let status = answer.status();
-        metrics.request(status.as_str());
+        self.0.metrics.request(status.as_str());
         let verdict = judge(self.host(), &answer, parcel.len(), &parcel.body);
         if verdict.may_be_of_an_ill_machine() {
             around.http.renew(&self.0.url);
         }
-        Ok(match verdict {
+        match verdict {
             Verdict::Told(fates) => {
                 lock(&self.0.sizes).accepted(parcel.body.len());
                 if fates.accepted(parcel.len()) > 0 {
-                    return Ok(Outcome::Told(fates));
+                    return Outcome::Told(fates);
                 }
                 let unsure = !fates.unclear.is_empty();
                 Outcome::failed(Failure::Failed(Cause::Refused), fates.refusal(), unsure)
@@ -330,7 +335,7 @@ impl Intake {
                     unsure,
                 })
             }
-        })
+        }
     }
 
     /// A success has proven nothing.
@@ -346,7 +351,7 @@ impl Intake {
         }
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<redirect::Sent, base::http::HttpError> {
+    async fn exchange(&self, body: Bytes) -> Result<redirect::Sent, HttpError> {
         let Inner { around, url, .. } = &*self.0;
         let limits = limits(body.len());
         // An instance that slept may have been replaced meanwhile: it sends nothing before it knows.
