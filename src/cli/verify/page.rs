@@ -59,11 +59,6 @@ pub(super) fn page(
     now: DateTime<Utc>,
 ) -> Markup {
     let date = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(of).sum::<u64>();
-    let remarkable: Vec<&Verdict> = verdicts
-        .iter()
-        .filter(|verdict| !outcome::is_plain(verdict))
-        .collect();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -92,64 +87,87 @@ pub(super) fn page(
                         (finding.word())
                     }
                 } }
-                h2 { "Figures" }
-                table {
-                    tr { th { "Finding" } th.n { "Hours" } }
-                    @for (finding, count) in outcome::counts(verdicts) {
-                        tr {
-                            td { span class={ "key " (finding.word()) } {} (outcome::title(finding)) }
-                            td.n { (count) }
-                        }
-                    }
-                }
-                table {
-                    tr { th { "Rows" } th.n { "" } }
-                    tr { td { "that Microsoft shows now" } td.n { (sum(|one| one.shown)) } }
-                    tr { td { "that were accepted, or went to the dead letters" } td.n { (sum(|one| one.accepted)) } }
-                    tr { td { "that were missing and are delivered now" } td.n { (sum(Verdict::delivered)) } }
-                    tr { td { "that were missing and became dead letters" } td.n { (sum(|one| one.refused)) } }
-                    tr { td { "that were missing and are not shown any more, or left out by a rule now" } td.n { (sum(|one| one.vanished)) } }
-                    tr { td { "that were accepted and are not shown any more, or left out by a rule now" } td.n { (sum(|one| one.not_shown)) } }
-                    tr { td { "that surfaced late, when their time had been read before" } td.n { (sum(|one| one.notes.late)) } }
-                    tr { td { "that a setting excludes" } td.n { (sum(|one| one.notes.excluded)) } }
-                    tr { td { "that went to the dead letters" } td.n { (sum(|one| one.notes.dead_letters)) } }
-                }
-                @if !remarkable.is_empty() {
-                    h2 { "What was found" }
-                    table {
-                        tr { th { "Hour (UTC)" } th { "What" } }
-                        @for verdict in &remarkable {
-                            tr {
-                                td style="white-space: nowrap" { (verdict.hour.format("%Y-%m-%d %H:00")) }
-                                td {
-                                    span class={ "key " (verdict.finding.word()) } {}
-                                    (outcome::hour(verdict))
-                                    @for row in &verdict.missing {
-                                        br;
-                                        code { (row.message_trace_id.as_deref().unwrap_or("unknown")) }
-                                        " to "
-                                        code { (row.recipient.as_deref().unwrap_or("unknown")) }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
+                (figures(verdicts))
+                (found(verdicts))
                 (method())
-                h2 { "The digests" }
-                p.lead { "Of the rows that were accepted, hour by hour: the same set of rows has the same digest." }
-                details {
-                    summary { (verdicts.iter().filter(|one| one.digest.is_some()).count()) " hours" }
-                    table {
-                        tr { th { "Hour (UTC)" } th.n { "Rows" } th { "Digest" } }
-                        @for verdict in verdicts {
-                            @if let Some(digest) = &verdict.digest {
-                                tr {
-                                    td { (verdict.hour.format("%Y-%m-%d %H:00")) }
-                                    td.n { (verdict.accepted) }
-                                    td { code { (digest) } }
-                                }
+                (digests(verdicts))
+            }
+        }
+    }
+}
+
+/// How many hours there are of each finding, and how many rows.
+fn figures(verdicts: &[Verdict]) -> Markup {
+    let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(of).sum::<u64>();
+    html! {
+        h2 { "Figures" }
+        table {
+            tr { th { "Finding" } th.n { "Hours" } }
+            @for (finding, count) in outcome::counts(verdicts) {
+                tr {
+                    td { span class={ "key " (finding.word()) } {} (outcome::title(finding)) }
+                    td.n { (count) }
+                }
+            }
+        }
+        table {
+            tr { th { "Rows" } th.n { "" } }
+            tr { td { "that Microsoft shows now" } td.n { (sum(|one| one.shown)) } }
+            tr { td { "that were accepted, or went to the dead letters" } td.n { (sum(|one| one.accepted)) } }
+            tr { td { "that were missing and are delivered now" } td.n { (sum(Verdict::delivered)) } }
+            tr { td { "that were missing and became dead letters" } td.n { (sum(|one| one.refused)) } }
+            tr { td { "that were missing and are not shown any more, or left out by a rule now" } td.n { (sum(|one| one.vanished)) } }
+            tr { td { "that were accepted and are not shown any more, or left out by a rule now" } td.n { (sum(|one| one.not_shown)) } }
+            tr { td { "that surfaced late, when their time had been read before" } td.n { (sum(|one| one.notes.late)) } }
+            tr { td { "that a setting excludes" } td.n { (sum(|one| one.notes.excluded)) } }
+            tr { td { "that went to the dead letters" } td.n { (sum(|one| one.notes.dead_letters)) } }
+        }
+    }
+}
+
+/// Hours that are not plainly proven; nothing when all are.
+fn found(verdicts: &[Verdict]) -> Markup {
+    let remarkable = verdicts.iter().filter(|one| !outcome::is_plain(one));
+    let remarkable: Vec<&Verdict> = remarkable.collect();
+    html! {
+        @if !remarkable.is_empty() {
+            h2 { "What was found" }
+            table {
+                tr { th { "Hour (UTC)" } th { "What" } }
+                @for verdict in &remarkable {
+                    tr {
+                        td style="white-space: nowrap" { (verdict.hour.format("%Y-%m-%d %H:00")) }
+                        td {
+                            span class={ "key " (verdict.finding.word()) } {}
+                            (outcome::hour(verdict))
+                            @for row in &verdict.missing {
+                                br;
+                                code { (row.message_trace_id.as_deref().unwrap_or("unknown")) }
+                                " to "
+                                code { (row.recipient.as_deref().unwrap_or("unknown")) }
                             }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn digests(verdicts: &[Verdict]) -> Markup {
+    html! {
+        h2 { "The digests" }
+        p.lead { "Of the rows that were accepted, hour by hour: the same set of rows has the same digest." }
+        details {
+            summary { (verdicts.iter().filter(|one| one.digest.is_some()).count()) " hours" }
+            table {
+                tr { th { "Hour (UTC)" } th.n { "Rows" } th { "Digest" } }
+                @for verdict in verdicts {
+                    @if let Some(digest) = &verdict.digest {
+                        tr {
+                            td { (verdict.hour.format("%Y-%m-%d %H:00")) }
+                            td.n { (verdict.accepted) }
+                            td { code { (digest) } }
                         }
                     }
                 }

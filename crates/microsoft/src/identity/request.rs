@@ -67,13 +67,8 @@ pub(super) async fn token(
                 .await
                 .map_err(SignInError::NoAnswer)?;
             let token = read(&answer, asked).filter(|_| answer.status().is_success());
-            token.ok_or_else(|| {
-                if answer.status() == StatusCode::OK && !aadsts::is_refusal(&answer) {
-                    no_token(&answer, &[proof.expose()], clock.now())
-                } else {
-                    aadsts::refusal(&url, &answer, Party::App, &[proof.expose()], clock.now())
-                }
-            })?
+            let secrets = [proof.expose()];
+            token.ok_or_else(|| refused(&url, &answer, Party::App, &secrets, clock.now()))?
         }
         Identity::User {
             login,
@@ -106,12 +101,8 @@ pub(super) async fn token(
                     attempt.accepted();
                     token
                 }
-                None if answer.status() == StatusCode::OK && !aadsts::is_refusal(&answer) => {
-                    return Err(no_token(&answer, &secrets, clock.now()));
-                }
                 None => {
-                    let refusal =
-                        aadsts::refusal(&url, &answer, Party::Account, &secrets, clock.now());
+                    let refusal = refused(&url, &answer, Party::Account, &secrets, clock.now());
                     if aadsts::refuses_the_account(&answer) {
                         attempt.refused();
                         guard.note(refusal.to_string());
@@ -126,15 +117,11 @@ pub(super) async fn token(
                 .send(request, TOKEN_LIMITS)
                 .await
                 .map_err(SignInError::NoMetadata)?;
-            if !answer.status().is_success() {
-                return Err(aadsts::metadata_refusal(&answer, clock.now()));
-            }
-            read(&answer, asked).ok_or_else(|| {
-                if aadsts::is_refusal(&answer) {
-                    aadsts::metadata_refusal(&answer, clock.now())
-                } else {
-                    no_token(&answer, &[], clock.now())
-                }
+            let is_success = answer.status().is_success();
+            let token = read(&answer, asked).filter(|_| is_success);
+            token.ok_or_else(|| match is_success && !aadsts::is_refusal(&answer) {
+                true => no_token(&answer, &[], clock.now()),
+                false => aadsts::metadata_refusal(&answer, clock.now()),
             })?
         }
     };
@@ -147,6 +134,20 @@ pub(super) async fn token(
         expires,
         permitted: claims.map(|_| resource.permission),
     })
+}
+
+/// Why an answer of the sign-in service holds no token.
+fn refused(
+    url: &Url,
+    answer: &Response,
+    party: Party,
+    secrets: &[&str],
+    now: DateTime<Utc>,
+) -> SignInError {
+    match answer.status() == StatusCode::OK && !aadsts::is_refusal(answer) {
+        true => no_token(answer, secrets, now),
+        false => aadsts::refusal(url, answer, party, secrets, now),
+    }
 }
 
 /// A success without a token: what it says instead, such as the title of a page to sign in.
