@@ -243,8 +243,6 @@ impl Found {
                 } else {
                     ("this module", "message-trace")
                 };
-                let age = now - *checkpoint;
-                let is_past = age >= -AHEAD;
                 if is_long_ago(*checkpoint, now) {
                     let text = format!(
                         "the position {} lies further back than rows are kept anywhere: a run goes on \
@@ -253,36 +251,14 @@ impl Found {
                     );
                     return (false, text, facts(None, None));
                 }
-                let until = format!("{} ({} ago)", moment(*checkpoint), span(age));
-                let text = if is_past {
-                    match known.filter(|known| *checkpoint > known.from) {
-                        // Else it is a backup of it, or a wish: from there on it is read again.
-                        Some(known) if *checkpoint > known.until => format!(
-                            "of {writer}: somebody has set it to {until}; what was received from \
-                             {} until {} is delivered",
-                            moment(known.from),
-                            moment(known.until)
-                        ),
-                        Some(known) => {
-                            let holes = if known.has_holes {
-                                ", but for what is lost, was skipped, or nobody asked for"
-                            } else {
-                                ""
-                            };
-                            format!(
-                                "of {writer}: all that was received from {} until {until} is \
-                                 delivered{holes}",
-                                moment(known.from)
-                            )
-                        }
-                        None => format!("of {writer}: the collection goes on at {until}"),
-                    }
-                } else {
-                    format!(
+                let is_past = now - *checkpoint >= -AHEAD;
+                let text = match is_past {
+                    true => delivered_until(*checkpoint, writer, *known, now),
+                    false => format!(
                         "the position that {writer} left is in the future, at {}: check the clock \
                          of this machine",
                         moment(*checkpoint)
-                    )
+                    ),
                 };
                 (is_past, text, facts(Some(*checkpoint), Some(name)))
             }
@@ -307,6 +283,36 @@ impl Found {
                 (true, text, facts(Some(*checkpoint), Some("message-trace")))
             }
         }
+    }
+}
+
+/// What a checkpoint of this writer says, beside what is `known` to be delivered.
+fn delivered_until(
+    checkpoint: DateTime<Utc>,
+    writer: &str,
+    known: Option<Delivered>,
+    now: DateTime<Utc>,
+) -> String {
+    let until = format!("{} ({} ago)", moment(checkpoint), span(now - checkpoint));
+    // Else it is a backup of it, or a wish: from there on it is read again.
+    match known.filter(|known| checkpoint > known.from) {
+        Some(known) if checkpoint > known.until => format!(
+            "of {writer}: somebody has set it to {until}; what was received from {} until {} is delivered",
+            moment(known.from),
+            moment(known.until)
+        ),
+        Some(known) => {
+            let holes = if known.has_holes {
+                ", but for what is lost, was skipped, or nobody asked for"
+            } else {
+                ""
+            };
+            format!(
+                "of {writer}: all that was received from {} until {until} is delivered{holes}",
+                moment(known.from)
+            )
+        }
+        None => format!("of {writer}: the collection goes on at {until}"),
     }
 }
 
