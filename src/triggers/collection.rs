@@ -7,13 +7,10 @@ use base::Secret;
 use chrono::TimeDelta;
 use collect::{
     Collector, Excluded, Opening, Parts, Source,
-    coverage::Coverage,
     journal::{Inventory, JournalFiles, Remembered},
     known::KnownRows,
-    lateness::Lateness,
     letters::{Letters, Owner, Room, fingerprint},
-    schedule::{Schedule, ScheduleSettings},
-    start::{Remark, StartDecision, Terms, Weight, Witnesses, first_collected},
+    schedule::ScheduleSettings,
     timeline::Timeline,
 };
 use microsoft::TokenCache;
@@ -23,6 +20,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
+    beginning::Beginning,
     details::Inquiry,
     event, expiry,
     first_start::first_start,
@@ -109,7 +107,7 @@ pub(crate) enum Task {
 
 impl Task {
     /// What alone is read; none for a collection.
-    fn range(self) -> Option<Window> {
+    pub(super) fn range(self) -> Option<Window> {
         match self {
             Self::Collect => None,
             Self::Backfill(range) | Self::Verify(range) | Self::Count { range, .. } => Some(range),
@@ -154,17 +152,9 @@ pub(super) async fn run<S: Source>(
     let working = Working::new(hidden, &settings.inquiry.details);
     log.info(format!("Events go to the intake at {}.", intake.host()));
     // For a task of another kind they were looked for before.
-    let folder = if collects {
-        Later::ensure_none(&context.storage).await?;
-        let (now, start_time) = (clock.now(), settings.start_time());
-        let first = First { now, start_time };
-        let folder = tenant::take(&context.storage, &whose.subject, first, log).await?;
-        if context.heartbeat.turns_to(&folder) {
-            Report::turns_to_another(&context.metrics, hidden);
-        }
-        folder
-    } else {
-        String::new()
+    let folder = match collects {
+        true => own_folder(&settings, &context, &whose.subject).await?,
+        false => String::new(),
     };
     let storage = &context.storage.inside(&folder);
     Later::ensure_none(storage).await?;
@@ -178,13 +168,7 @@ pub(super) async fn run<S: Source>(
     let mark = timeline.and_then(|timeline| timeline.seed_mark);
     let journal = JournalFiles::find(&store, seed, &expected, mark).await?;
     let keyer = journal.keyer();
-    let letters = Letters::open(&store, settings.owner(), Room::WIDE).await?;
-    for name in letters.unusable() {
-        log.error(format!(
-            "{name} is no file of dead letters that can be read: it is left as it is, and what lies \
-             there is neither sent nor thrown away."
-        ));
-    }
+    let letters = open_letters(&store, settings.owner(), log).await?;
     let excluded = Excluded::open(&store, settings.unwanted.rules(), &keyer).await?;
     QuotaFigures::new(&context.metrics).forget();
     let source = Box::pin(source(keyer, storage.clone())).await?;
@@ -207,51 +191,19 @@ pub(super) async fn run<S: Source>(
         settle_time,
         limits,
     };
-    let remarks = log.clone();
-    let scoped = move |schedule: Schedule| match task {
-        Task::Collect => schedule,
-        Task::Verify(_) => schedule.auditing(),
-        Task::Backfill(range) | Task::Count { range, .. } => schedule.only(range),
-    };
     let now = clock.now();
-    let missing = kept.missing_from(&found, now).unwrap_or_else(|| {
-        let begun = begun.unwrap_or(now);
-        first_collected(now, begun, start_time, reach, now)
-    });
-    // The state is judged when the service has told the time.
-    let begin = move |opening: Opening, known: &KnownRows| {
-        let witnesses = Witnesses {
-            position: kept.position,
-            copy: kept.copy,
-            timeline: found.settled_by(settle_time),
-            newest_known: known.newest_hour(opening.now),
-        };
-        let terms = Terms {
-            now: opening.now,
-            first: first_collected(
-                opening.started,
-                begun.unwrap_or(opening.started),
-                start_time,
-                reach,
-                opening.now,
-            ),
-            settle_time,
-        };
-        let start = match task.range() {
-            Some(range) => StartDecision::of_backfill(range.start(), witnesses, terms),
-            None => StartDecision::new(witnesses, terms),
-        };
-        for Remark { weight, sentence } in &start.remarks {
-            match weight {
-                Weight::Info => remarks.info(sentence),
-                Weight::Warning => remarks.warning(sentence),
-                Weight::Error => remarks.error(sentence),
-            }
-        }
-        scoped(Schedule::new(settings, start.coverage, start.lateness))
+    let beginning = Beginning {
+        task,
+        kept,
+        found,
+        begun,
+        start_time,
+        reach,
+        settings,
+        log: log.clone(),
     };
-    let nothing = Coverage::new(clock.now());
-    let unknown = scoped(Schedule::new(settings, nothing, Lateness::default()));
+    let (missing, unknown) = (beginning.missing(now), beginning.unknown(now));
+    let begin = move |opening: Opening, known: &KnownRows| beginning.judged(opening, known);
     let source = Arc::new(source);
     working.told_by(&context.heartbeat, &source, clock);
     let report = Report::new(&context, &intake, working, hidden);
@@ -279,6 +231,33 @@ pub(super) async fn run<S: Source>(
         log.info("Stopping Office365 MessageTrace trigger");
     }
     Ok(())
+}
+
+/// The folder with the state of the organization that is collected.
+async fn own_folder(
+    settings: &Collection,
+    context: &Context,
+    subject: &Subject,
+) -> Result<String, RunError> {
+    Later::ensure_none(&context.storage).await?;
+    let (now, start_time) = (context.clock.now(), settings.start_time());
+    let first = First { now, start_time };
+    let folder = tenant::take(&context.storage, subject, first, &context.log).await?;
+    if context.heartbeat.turns_to(&folder) {
+        Report::turns_to_another(&context.metrics, settings.hiding.hidden);
+    }
+    Ok(folder)
+}
+
+async fn open_letters(store: &Storage, owner: Owner, log: &Log) -> Result<Letters, RunError> {
+    let letters = Letters::open(store, owner, Room::WIDE).await?;
+    for name in letters.unusable() {
+        log.error(format!(
+            "{name} is no file of dead letters that can be read: it is left as it is, and what lies \
+             there is neither sent nor thrown away."
+        ));
+    }
+    Ok(letters)
 }
 
 /// Reads the delivered rows from the files of the journal. Damaged files are logged as warnings.

@@ -2,6 +2,7 @@
 
 mod app;
 pub(crate) mod backfill;
+mod beginning;
 mod change;
 mod check;
 mod collection;
