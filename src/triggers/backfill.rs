@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 pub(crate) use super::collection::Task;
 use super::{
     collection::{BRINK, Collection},
-    decision::Decision,
     formats::Later,
     message_trace::AccountSettings,
     message_trace_graph::AppSettings,
     message_trace_oauth::OauthSettings,
+    service_choice::Decision,
     source::QUOTA_FILE,
     state,
     tenant::{self, First, Origin, Subject},

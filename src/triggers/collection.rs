@@ -22,16 +22,17 @@ use uuid::Uuid;
 use super::{
     beginning::Beginning,
     details::Inquiry,
-    event, expiry,
+    exclusions::Unwanted,
+    expiry,
     first_start::first_start,
     formats::Later,
-    hiding::Hiding,
+    privacy::Hiding,
     report::Report,
+    row_text,
     sink::Delivery,
     source::QuotaFigures,
     state::{self, ContextFile},
     tenant::{self, First, Subject},
-    unwanted::Unwanted,
     working::Working,
 };
 
@@ -74,7 +75,7 @@ impl Collection {
     pub(super) fn owner(&self) -> Owner {
         Owner {
             intake: fingerprint(self.intake_key.expose()),
-            identify: event::message_id,
+            identify: row_text::message_id,
         }
     }
 

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    decision::{SERVICE_FILE, SIGN_IN_FILE},
     first_start::FIRST_START_FILE,
+    service_choice::{SERVICE_FILE, SIGN_IN_FILE},
     source::QUOTA_FILE,
     state::STATE_FILE,
     tenant::{TENANT_COPY, TENANT_FILE},

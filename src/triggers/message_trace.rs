@@ -12,8 +12,8 @@ use url::Url;
 use super::{
     check::{self, Service},
     collection::{self, Collection, Task, Whose},
-    decision::{Choice, DecidedUnder, Passwords, without_client},
-    graph::GraphSettings,
+    graph_settings::GraphSettings,
+    service_choice::{Choice, DecidedUnder, Passwords, without_client},
     services::{Services, TwoServices},
     source::Reporting,
     tenant::Subject,

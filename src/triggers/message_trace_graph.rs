@@ -6,10 +6,10 @@ use sekoia::{Context, Findings, RunError, Topic, Trigger};
 use serde::Deserialize;
 
 use super::{
-    app::App,
+    app_settings::App,
     check::{self, Service},
     collection::{self, Collection, Task, Whose},
-    graph::GraphSettings,
+    graph_settings::GraphSettings,
     tenant::{Origin, Subject},
 };
 

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    app::App,
+    app_settings::App,
     check::{self, Service},
     collection::{self, Collection, Task, Whose},
-    decision::{Choice, DecidedUnder},
-    graph::GraphSettings,
+    graph_settings::GraphSettings,
+    service_choice::{Choice, DecidedUnder},
     services::{Services, TwoServices},
     source::Reporting,
     tenant::{Origin, Subject},

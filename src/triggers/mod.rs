@@ -1,25 +1,26 @@
 //! The triggers of this module, one small file each, and what they have in common.
 
-mod app;
+mod app_settings;
 pub(crate) mod backfill;
 mod beginning;
-mod change;
 mod check;
 mod collection;
-mod decision;
 mod details;
-mod event;
+mod exclusions;
 mod expiry;
 mod first_start;
 mod formats;
 mod gaps;
-mod graph;
-mod hiding;
+mod graph_settings;
 pub(crate) mod letters;
 mod message_trace;
 mod message_trace_graph;
 mod message_trace_oauth;
+mod privacy;
 mod report;
+mod row_text;
+mod service_change;
+mod service_choice;
 mod services;
 mod sink;
 mod source;
@@ -27,7 +28,6 @@ mod state;
 mod status;
 mod summary;
 mod tenant;
-mod unwanted;
 pub(crate) mod words;
 mod working;
 

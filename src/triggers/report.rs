@@ -16,9 +16,9 @@ use sekoia::{Context, Heartbeat, Intake, Log, Side};
 
 use self::figures::{ByRule, Figures};
 use super::{
-    hiding::Hidden,
+    exclusions,
+    privacy::Hidden,
     summary::Summary,
-    unwanted,
     words::{counted, moment},
     working::Working,
 };
@@ -88,7 +88,7 @@ impl Report {
     fn excluded(&self, rule: Rule, rows: usize, again: usize) {
         let Rule { list, number } = rule;
         let label = ByRule {
-            setting: unwanted::setting(list),
+            setting: exclusions::setting(list),
             rule: number,
         };
         let figure = self.figures.excluded.get_or_create(&label);

@@ -3,7 +3,7 @@
 //!
 //! A row has the same key by either service, and position, timeline and delivered rows are
 //! about the mail, not about the service: the collection goes on where it is. When the change is made,
-//! [`change`](super::change) decides.
+//! [`service_change`](super::service_change) decides.
 
 use std::{
     fmt,
@@ -25,10 +25,10 @@ use sekoia::{Context, Log, RunError, Storage};
 use tokio::task;
 
 use super::{
-    change::Change,
-    decision::{Choice, DecidedUnder, Decision, Passwords, SERVICE_FILE},
     details,
-    event::TraceText,
+    row_text::TraceText,
+    service_change::Change,
+    service_choice::{Choice, DecidedUnder, Decision, Passwords, SERVICE_FILE},
     source::{GraphSource, Reporting, source_error},
     tenant::Origin,
     words::moment,

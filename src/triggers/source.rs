@@ -21,7 +21,7 @@ use sekoia::{Context, Log, Metrics, RunError, Storage};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Mutex, task, time::Instant};
 
-use super::{details, event::TraceText, formats::VERSION, words::moment};
+use super::{details, formats::VERSION, row_text::TraceText, words::moment};
 
 /// How far back the Reporting Web Service keeps rows (reference A.6).
 pub(super) const REPORTING_RETENTION: TimeDelta = TimeDelta::days(30);

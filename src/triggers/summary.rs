@@ -10,7 +10,7 @@ use rows::exclude::Rule;
 use sekoia::Level;
 
 use super::{
-    unwanted::{self, Taken},
+    exclusions::{self, Taken},
     words,
 };
 
@@ -157,7 +157,7 @@ impl State {
 
     /// Which rules take more than half of the rows.
     fn greedy(&mut self, now: DateTime<Utc>) -> Option<String> {
-        let told = unwanted::greedy(&self.taken, self.wanted)?;
+        let told = exclusions::greedy(&self.taken, self.wanted)?;
         due(&mut self.said_greedy, now).then(|| {
             (self.wanted, self.taken) = Default::default();
             format!(

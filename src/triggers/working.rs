@@ -17,8 +17,8 @@ use tokio::{task, time::Instant};
 
 use super::{
     details::{Detailed, Fates},
-    hiding::Hidden,
-    unwanted::{Taken, TakenOut, taken_out},
+    exclusions::{Taken, TakenOut, taken_out},
+    privacy::Hidden,
 };
 
 /// What a process does, as it is told.

@@ -17,11 +17,11 @@ use self::network::Reached;
 use super::{
     backfill::BackfillStanding,
     collection::Collection,
-    decision::{Choice, DecidedUnder, Decision, without_client},
     expiry::{self, Notice},
     formats::Later,
     gaps::Gaps,
-    graph::GraphSettings,
+    graph_settings::GraphSettings,
+    service_choice::{Choice, DecidedUnder, Decision, without_client},
     source::GraphSource,
     state::Found,
     tenant::{self, Origin},

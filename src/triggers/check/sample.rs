@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::triggers::{
-    unwanted::{self, Taken},
+    exclusions::{self, Taken},
     words::{counted, moment},
 };
 
@@ -81,13 +81,13 @@ impl Sample {
             "outside": self.outside,
             "unreadable": self.damaged,
             "sample": sample,
-            "excluded": unwanted::taken_out(&self.excluded),
+            "excluded": exclusions::taken_out(&self.excluded),
         })
     }
 
     /// The rules that take out more than half of the rows, in words.
     pub(super) fn greedy(&self) -> Option<String> {
-        unwanted::greedy(&self.excluded, self.rows as u64)
+        exclusions::greedy(&self.excluded, self.rows as u64)
     }
 
     /// What is said when no row is known to be of the last hour. That there was none, only a whole answer

@@ -10,7 +10,7 @@ use prometheus_client::{
 use sekoia::Metrics;
 
 use super::{
-    super::hiding::{Hidden, HiddenLabels},
+    super::privacy::{Hidden, HiddenLabels},
     number,
 };
 

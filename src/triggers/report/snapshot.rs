@@ -5,7 +5,7 @@ use collect::{CheckpointLag, MissingTime, Snapshot};
 use sekoia::{Level, Metrics};
 
 use super::{Report, figures::Figures, number, seconds};
-use crate::triggers::hiding::Hidden;
+use crate::triggers::privacy::Hidden;
 
 impl Report {
     /// The mail of another tenant is collected than before: how far that is, is not known yet.

@@ -17,10 +17,10 @@ use serde_json::{Map, Value, json};
 pub(crate) use self::letters::SeenLetters;
 use super::{
     backfill,
-    decision::Decision,
     expiry::{self, Notice},
     formats::Later,
     gaps::Gaps,
+    service_choice::Decision,
     state::Found,
     tenant,
     words::{moment, span},

@@ -14,7 +14,7 @@ use super::{
     living::living,
     site::{Site, at, life, members, scenario, unharmed},
 };
-use crate::triggers::decision::bits;
+use crate::triggers::service_choice::bits;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;

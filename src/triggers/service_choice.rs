@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    change::{EndEvidence, KeptRefusal},
     formats::{VERSION, read},
+    service_change::{EndEvidence, KeptRefusal},
     tenant::Origin,
 };
 
@@ -250,7 +250,7 @@ mod tests {
     use sekoia::{Console, MemoryBackend};
 
     use super::*;
-    use crate::triggers::change::Change;
+    use crate::triggers::service_change::Change;
 
     /// A disk that is full at first.
     #[derive(Debug, Default)]
