@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     order::{
-        self, OrderOutcome, OrderSession, OrderWords, RangeCommand,
+        self, Filed, OrderOutcome, OrderSession, OrderWords, RangeCommand,
         dates::{self, RangeArguments},
         refuse,
     },
@@ -110,7 +110,7 @@ impl RangeCommand for BackfillWish {
         match (unfinished, words) {
             (Some(order), Some(words)) if !dry_run => {
                 if order.words == words && order.work.again == again {
-                    return session.perform(order, false).await;
+                    return session.perform(order, Filed::Already).await;
                 }
                 session.refuse_beside(&order)
             }
@@ -190,7 +190,7 @@ impl OrderSession<'_, BackfillWish> {
         if let Some(order) = unfinished.filter(|_| !self.wish.dry_run) {
             let is_that = order.words == skipped_words();
             return if is_that {
-                self.perform(order, false).await
+                self.perform(order, Filed::Already).await
             } else {
                 self.refuse_beside(&order)
             };
@@ -236,7 +236,7 @@ impl OrderSession<'_, BackfillWish> {
         reach: Reach,
     ) -> anyhow::Result<ExitCode> {
         if !self.wish.dry_run {
-            return self.perform(order, true).await;
+            return self.perform(order, Filed::NotYet).await;
         }
         let beside = self.session.is_in_use().await;
         let share = reach.beside.filter(|_| beside);

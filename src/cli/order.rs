@@ -66,6 +66,13 @@ pub(super) trait RangeCommand: Sized {
     ) -> anyhow::Result<ExitCode>;
 }
 
+/// Whether an order stands, as it is now, in the file that a person leaves for the trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filed {
+    Already,
+    NotYet,
+}
+
 /// What a command says of its orders, each about a range.
 pub(super) struct OrderWords {
     /// Another one is not finished.
@@ -154,7 +161,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         match unfinished {
             Some(mut order) => {
                 order.cancelled = true;
-                self.perform(order, true).await
+                self.perform(order, Filed::NotYet).await
             }
             None => self.nothing(C::WORDS.none),
         }
@@ -166,7 +173,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         unfinished: Option<RangeOrder<C::Work>>,
     ) -> anyhow::Result<ExitCode> {
         match unfinished {
-            Some(order) => self.perform(order, false).await,
+            Some(order) => self.perform(order, Filed::Already).await,
             None => {
                 refuse("nothing is to be gone on with: say where to begin, e.g. with --from -7d")
             }
@@ -177,26 +184,28 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     pub(super) async fn perform(
         &mut self,
         order: RangeOrder<C::Work>,
-        is_new: bool,
+        filed: Filed,
     ) -> anyhow::Result<ExitCode> {
         if let Some(warning) = C::warning(&order).filter(|_| !order.cancelled) {
             self.say(&warning);
         }
         self.session.works_as_owner()?;
         if !self.session.is_in_use().await {
-            match self.here(&order, is_new).await {
+            match self.here(&order, filed).await {
                 Err(StartError::Storage(StorageError::Locked { .. })) => {}
                 other => {
                     return match other? {
                         Some(done) => done,
                         // Nothing is kept of it: nobody goes on with it.
-                        None if is_new => Err(anyhow::anyhow!("stopped before it was begun")),
+                        None if filed == Filed::NotYet => {
+                            Err(anyhow::anyhow!("stopped before it was begun"))
+                        }
                         None => Ok(OrderOutcome::Unfinished.exit_code().into()),
                     };
                 }
             }
         }
-        if is_new {
+        if filed == Filed::NotYet {
             if let Some(other) = order.other(&self.session.context.storage).await? {
                 return self.refuse_beside(&other);
             }
@@ -212,13 +221,13 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     async fn here(
         &mut self,
         order: &RangeOrder<C::Work>,
-        is_new: bool,
+        filed: Filed,
     ) -> Result<Option<anyhow::Result<ExitCode>>, StartError> {
         let session = self.session;
         session
             .with_files(async |files| {
                 let files = backfill::own_files(session, &files).await?;
-                if is_new {
+                if filed == Filed::NotYet {
                     if let Some(other) = order.other(&files).await? {
                         return self.refuse_beside(&other);
                     }

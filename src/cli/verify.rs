@@ -26,7 +26,7 @@ use uuid::Uuid;
 use self::report::Report;
 use super::{
     order::{
-        self, OrderOutcome, OrderSession, OrderWords, RangeCommand,
+        self, Filed, OrderOutcome, OrderSession, OrderWords, RangeCommand,
         dates::{self, RangeArguments},
         refuse,
     },
@@ -135,20 +135,20 @@ impl RangeCommand for VerifyWish {
         }
         let Some((words, range)) = session.asked_for().await? else {
             return match known.unfinished() {
-                Some((order, true)) => session.perform(order, true).await,
+                Some((order, Filed::NotYet)) => session.perform(order, Filed::NotYet).await,
                 unfinished => session.go_on(unfinished.map(|(order, _)| order)).await,
             };
         };
         let resend = session.wish.resend.is_some();
         match known.asked_for() {
             Some(order) if order.words == words && order.work.resend == resend => {
-                session.perform(order, false).await
+                session.perform(order, Filed::Already).await
             }
             Some(order) => session.refuse_beside(&order),
             None => {
                 let work = VerifyWork { resend };
                 let order = VerifyOrder::new(Uuid::new_v4(), range, words, work);
-                session.perform(order, true).await
+                session.perform(order, Filed::NotYet).await
             }
         }
     }
@@ -236,16 +236,15 @@ impl Known {
         self.nights.as_ref()?.order_of(progress.id).cloned()
     }
 
-    /// What has not ended, and whether the trigger has begun it by itself, so that the person's file does not
-    /// name it yet.
-    fn unfinished(&self) -> Option<(VerifyOrder, bool)> {
-        let asked_for = self.asked_for().map(|order| (order, false));
+    /// What has not ended. What the trigger has begun by itself, the person's file does not name yet.
+    fn unfinished(&self) -> Option<(VerifyOrder, Filed)> {
+        let asked_for = self.asked_for().map(|order| (order, Filed::Already));
         let has_ended = self
             .progress
             .as_ref()
             .is_some_and(VerifyProgress::has_ended);
         let of_night = self.of_night().filter(|_| !has_ended);
-        asked_for.or_else(|| of_night.map(|order| (order, true)))
+        asked_for.or_else(|| of_night.map(|order| (order, Filed::NotYet)))
     }
 
     fn last(self) -> Option<VerifyOrder> {
