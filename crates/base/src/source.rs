@@ -74,15 +74,6 @@ pub struct SourceTime {
 }
 
 impl SourceTime {
-    /// A local clock that nobody doubts.
-    pub fn local(now: DateTime<Utc>) -> Self {
-        Self {
-            now,
-            certain: Some(now),
-            skew: None,
-        }
-    }
-
     /// Now, by the later of both clocks where they are too far apart for one of them to be right by
     /// chance: of what lies between them nothing is asked for.
     pub fn latest(&self) -> DateTime<Utc> {

@@ -10,7 +10,7 @@ use rows::{Page, Question, Window};
 
 use crate::{
     EventBatch, GivenUp, HeldEvents, Lane, Pushed, Receipt, Sink, Source, SourceError,
-    SourceLimits, Store,
+    SourceLimits, Store, evidence::SourceTime,
 };
 
 /// So many seconds after a full hour.
@@ -54,6 +54,15 @@ macro_rules! without_quota {
     };
 }
 pub(crate) use without_quota;
+
+/// A local clock that nobody doubts.
+pub(crate) fn local_time(now: DateTime<Utc>) -> SourceTime {
+    SourceTime {
+        now,
+        certain: Some(now),
+        skew: None,
+    }
+}
 
 /// How long a stop waits for what may be accepted any moment.
 pub(crate) const DRAIN: Duration = Duration::from_millis(2500);

@@ -40,7 +40,7 @@ use crate::{
     },
     letters::{Letters, Owner, Room},
     order::OrderFile,
-    testing::{DRAIN, without_quota},
+    testing::{DRAIN, local_time, without_quota},
     *,
 };
 
@@ -341,7 +341,7 @@ impl Source for FakeSource {
     }
 
     fn time(&self, local: DateTime<Utc>) -> SourceTime {
-        let time = SourceTime::local(local);
+        let time = local_time(local);
         let is_known = self.world.knows_time.load(Ordering::Relaxed);
         SourceTime {
             certain: time.certain.filter(|_| is_known),

@@ -5,7 +5,7 @@ use super::{day::CountedIn, *};
 use crate::{
     decide::evidence::SourceTime,
     known::{BatchId, KnownRows},
-    testing::Files,
+    testing::{Files, local_time},
 };
 
 /// An hour of 2026, and the first one of its day.
@@ -85,7 +85,7 @@ impl Collection {
 
     async fn keeps(&mut self, now: u32) {
         let position = CountedIn::default();
-        let time = SourceTime::local(at(now));
+        let time = local_time(at(now));
         let kept = self.proof.keep(&self.files, &position, time, RETENTION);
         kept.await.unwrap();
     }
@@ -167,7 +167,7 @@ async fn a_start_counts_what_the_journal_has_beyond() {
                 next: 9,
                 open: [(8, 3), (7, 1)].into(),
             },
-            SourceTime::local(at(HOUR + 2)),
+            local_time(at(HOUR + 2)),
             RETENTION,
         )
         .await
@@ -295,7 +295,7 @@ async fn days_are_deleted_when_both_clocks_say_so() {
     for certain in [None, Some(at(HOUR + 2))] {
         let time = SourceTime {
             certain,
-            ..SourceTime::local(later)
+            ..local_time(later)
         };
         let position = CountedIn::default();
         let kept = one.proof.keep(&one.files, &position, time, RETENTION);

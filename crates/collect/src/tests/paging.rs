@@ -183,7 +183,7 @@ impl Source for Scripted {
     }
 
     fn time(&self, local: DateTime<Utc>) -> SourceTime {
-        SourceTime::local(local)
+        local_time(local)
     }
 
     async fn ask_time(&self) -> Result<(), SourceError> {

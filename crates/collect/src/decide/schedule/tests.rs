@@ -10,7 +10,7 @@ use crate::{
         evidence::{Judgement, Loss, SourceTime},
         spans::seconds,
     },
-    testing::seconds as window,
+    testing::{local_time, seconds as window},
 };
 
 const LIMITS: SourceLimits = SourceLimits {
@@ -261,7 +261,7 @@ fn a_backlog_of_thirty_days_takes_few_requests() {
 fn time(now: DateTime<Utc>) -> SourceTime {
     SourceTime {
         skew: Some(TimeDelta::zero()),
-        ..SourceTime::local(now)
+        ..local_time(now)
     }
 }
 

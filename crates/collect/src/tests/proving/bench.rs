@@ -491,7 +491,7 @@ impl Source for Benched {
             },
             false => SourceTime {
                 certain: None,
-                ..SourceTime::local(local)
+                ..local_time(local)
             },
         }
     }
