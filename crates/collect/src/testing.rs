@@ -67,14 +67,22 @@ pub(crate) fn local_time(now: DateTime<Utc>) -> SourceTime {
 /// How long a stop waits for what may be accepted any moment.
 pub(crate) const DRAIN: Duration = Duration::from_millis(2500);
 
-/// Files in memory, which fail as a test says.
+/// Files in memory, which fail as a test says, and are left by a crash as on a disk.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     pub(crate) content: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// Reading the file of this name fails like this.
-    pub(crate) unreadable: Mutex<Option<(String, io::ErrorKind)>>,
+    /// What a crash of the machine leaves.
+    safe: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// The last addition: where, and from which length to which.
+    pub(crate) last: Mutex<Option<(String, usize, usize)>>,
+    /// Reading these files fails like this.
+    pub(crate) unreadable: Mutex<BTreeMap<String, io::ErrorKind>>,
+    /// Files that a list leaves out.
+    pub(crate) unlisted: Mutex<Vec<String>>,
     /// So many changes succeed, and none after them. Half of an addition that fails is there.
     left: Mutex<Option<usize>>,
+    /// No addition succeeds, and a sync loses what is not safe.
+    pub(crate) broken: Mutex<bool>,
     /// Bytes that were read or written.
     moved: Mutex<usize>,
 }
@@ -101,12 +109,33 @@ impl Files {
 
     /// Something else is in the place of this file, or of none.
     pub(crate) fn has_no_file(&self, name: Option<&str>) {
-        let unreadable = name.map(|name| (name.to_owned(), io::ErrorKind::InvalidData));
-        *self.unreadable.lock().unwrap() = unreadable;
+        let mut unreadable = self.unreadable.lock().unwrap();
+        unreadable.clear();
+        unreadable.extend(name.map(|name| (name.to_owned(), io::ErrorKind::InvalidData)));
     }
 
     pub(crate) fn moved(&self) -> usize {
         *self.moved.lock().unwrap()
+    }
+
+    /// Loses what is not safe.
+    pub(crate) fn crash_of_the_machine(&self) {
+        *self.content.lock().unwrap() = self.safe.lock().unwrap().clone();
+    }
+
+    /// Keeps this share, of 256, of the last addition.
+    pub(crate) fn crash(&self, share: u8) {
+        if let Some((name, from, to)) = self.last.lock().unwrap().take() {
+            let kept = from + (to - from) * usize::from(share) / 256;
+            self.change(&name, |content| content.truncate(kept));
+        }
+    }
+
+    /// The content of a file is safe now.
+    fn save(&self, name: &str) {
+        let content = self.content.lock().unwrap().get(name).cloned();
+        let mut safe = self.safe.lock().unwrap();
+        safe.insert(name.to_owned(), content.unwrap_or_default());
     }
 
     /// Counts a change; whether it happens.
@@ -125,39 +154,63 @@ impl Files {
 #[async_trait]
 impl Store for Files {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        match &*self.unreadable.lock().unwrap() {
-            Some((unreadable, kind)) if unreadable == name => return Err((*kind).into()),
-            _ => {}
+        if let Some(kind) = self.unreadable.lock().unwrap().get(name) {
+            return Err(io::Error::new(*kind, "it is a device"));
         }
         let content = self.content.lock().unwrap();
         *self.moved.lock().unwrap() += content.get(name).map_or(0, Vec::len);
         Ok(content.get(name).cloned().map(Bytes::from))
     }
+
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
         self.changes()?;
         *self.moved.lock().unwrap() += content.len();
         self.change(name, |file| *file = content.to_vec());
+        self.save(name);
         Ok(())
     }
+
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
         let done = self.changes();
         *self.moved.lock().unwrap() += content.len();
-        let length = content.len() / if done.is_ok() { 1 } else { 2 };
-        self.change(name, |file| file.extend(&content[..length]));
+        let mut from = 0;
+        self.change(name, |file| {
+            from = file.len();
+            file.extend(&content);
+        });
+        *self.last.lock().unwrap() = Some((name.to_owned(), from, from + content.len()));
+        if done.is_err() {
+            self.crash(128);
+        } else if *self.broken.lock().unwrap() {
+            self.crash(100);
+            return Err(io::Error::other("no space left"));
+        }
         done
     }
+
     async fn sync(&self, name: &str) -> io::Result<()> {
+        if *self.broken.lock().unwrap() {
+            // As the kernel does, which does not try again what it could not write.
+            self.crash_of_the_machine();
+            return Err(io::Error::other("the disk is broken"));
+        }
         assert!(self.content.lock().unwrap().contains_key(name));
-        self.changes()
+        self.changes()?;
+        self.save(name);
+        Ok(())
     }
+
     async fn delete(&self, name: &str) -> io::Result<()> {
         self.changes()?;
+        self.safe.lock().unwrap().remove(name);
         self.content.lock().unwrap().remove(name);
         Ok(())
     }
+
     async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
         let mut names = self.names();
-        names.retain(|name| name.starts_with(prefix));
+        let unlisted = self.unlisted.lock().unwrap();
+        names.retain(|name| name.starts_with(prefix) && !unlisted.contains(name));
         Ok(names)
     }
 }

@@ -283,7 +283,7 @@ mod tests {
         let replaced = Timeline::load(&files).await;
         assert!(matches!(replaced, Ok(Found::Damaged(_))), "{replaced:?}");
         let hangs = (TIMELINE_FILE.to_owned(), io::ErrorKind::TimedOut);
-        *files.unreadable.lock().unwrap() = Some(hangs);
+        files.unreadable.lock().unwrap().extend([hangs]);
         let failed = Timeline::load(&files).await;
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }

@@ -1,18 +1,17 @@
 use std::{
-    collections::BTreeMap,
     future::Future,
     pin::pin,
-    sync::Mutex,
     task::{Context, Poll, Waker},
 };
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::known::{BatchId, DedupDecision};
+use crate::{
+    known::{BatchId, DedupDecision},
+    testing::Files,
+};
 
 impl Journal {
     /// Finds what `store` remembers, which is no less than `expected`, and reads all of it;
@@ -27,115 +26,17 @@ impl Journal {
     }
 }
 
-/// Files whose last addition can be cut short, as by a crash.
-#[derive(Debug, Default)]
-struct Files {
-    content: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// The last addition: where, and from which length to which.
-    last: Mutex<Option<(String, usize, usize)>>,
-    broken: Mutex<bool>,
-    /// Files with something else in their place.
-    replaced: Mutex<Vec<String>>,
-    /// Files that cannot be read at the moment.
-    failing: Mutex<Vec<String>>,
-    /// Files that a list leaves out.
-    unlisted: Mutex<Vec<String>>,
-    /// What a crash of the machine leaves.
-    safe: Mutex<BTreeMap<String, Vec<u8>>>,
-}
-
 impl Files {
-    fn names(&self) -> Vec<String> {
-        self.content.lock().unwrap().keys().cloned().collect()
-    }
-
     fn segments(&self) -> Vec<String> {
         let mut names = self.names();
         names.retain(|name| name.ends_with(".keys"));
         names
     }
 
-    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut content = self.content.lock().unwrap();
-        change(content.entry(name.to_owned()).or_default());
-    }
-
-    /// The content of a file is safe now.
-    fn save(&self, name: &str) {
-        let content = self.content.lock().unwrap().get(name).cloned();
-        let mut safe = self.safe.lock().unwrap();
-        safe.insert(name.to_owned(), content.unwrap_or_default());
-    }
-
-    /// Loses what is not safe.
-    fn crash_of_the_machine(&self) {
-        *self.content.lock().unwrap() = self.safe.lock().unwrap().clone();
-    }
-
-    /// Keeps this share, of 256, of the last addition.
-    fn crash(&self, share: u8) {
-        if let Some((name, from, to)) = self.last.lock().unwrap().take() {
-            let kept = from + (to - from) * usize::from(share) / 256;
-            self.change(&name, |content| content.truncate(kept));
-        }
-    }
-}
-
-#[async_trait]
-impl Store for Files {
-    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        if self.failing.lock().unwrap().iter().any(|one| one == name) {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let replaced = self.replaced.lock().unwrap();
-        if replaced.iter().any(|other| other == name) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a device"));
-        }
-        let content = self.content.lock().unwrap();
-        Ok(content.get(name).cloned().map(Bytes::from))
-    }
-
-    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        self.change(name, |old| *old = content.to_vec());
-        self.save(name);
-        Ok(())
-    }
-
-    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
-        let mut from = 0;
-        self.change(name, |old| {
-            from = old.len();
-            old.extend(&content);
-        });
-        *self.last.lock().unwrap() = Some((name.to_owned(), from, from + content.len()));
-        if *self.broken.lock().unwrap() {
-            self.crash(100);
-            return Err(io::Error::other("no space left"));
-        }
-        Ok(())
-    }
-
-    async fn sync(&self, name: &str) -> io::Result<()> {
-        if *self.broken.lock().unwrap() {
-            // As the kernel does, which does not try again what it could not write.
-            self.crash_of_the_machine();
-            return Err(io::Error::other("the disk is broken"));
-        }
-        self.save(name);
-        Ok(())
-    }
-
-    async fn delete(&self, name: &str) -> io::Result<()> {
-        self.safe.lock().unwrap().remove(name);
-        self.content.lock().unwrap().remove(name);
-        Ok(())
-    }
-
-    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        let mut names = self.names();
-        let unlisted = self.unlisted.lock().unwrap();
-        names.retain(|name| name.starts_with(prefix) && !unlisted.contains(name));
-        Ok(names)
+    /// Reading this file fails like this from now on.
+    fn fails(&self, name: &str, kind: io::ErrorKind) {
+        let mut unreadable = self.unreadable.lock().unwrap();
+        unreadable.insert(name.to_owned(), kind);
     }
 }
 
@@ -228,14 +129,13 @@ fn all_segments_are_taken_over_but_what_is_no_file_and_none_without_an_answer() 
     for message in 2..5 {
         append(&mut open(&other).journal, &other, &[row(message, 0, 50)]);
     }
-    other.failing.lock().unwrap().push(segment_name(3));
+    other.fails(&segment_name(3), io::ErrorKind::TimedOut);
     let failed = now(take_over(&one, &other)).unwrap_err();
     assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
-    other.failing.lock().unwrap().clear();
-    other.replaced.lock().unwrap().push(segment_name(3));
+    other.has_no_file(Some(&segment_name(3)));
     // What was taken before the failure is not taken again.
     assert_eq!(now(take_over(&one, &other)).unwrap(), 0);
-    other.replaced.lock().unwrap().clear();
+    other.has_no_file(None);
     assert_eq!(now(take_over(&one, &other)).unwrap(), 1);
     let mut known = open(&one).known;
     for message in 1..5 {
@@ -350,7 +250,7 @@ fn a_seed_or_its_copy_may_be_lost() {
     let harms: [fn(&Files, &str); 3] = [
         |files, name| files.change(name, |content| content[3] ^= 1),
         |files, name| _ = files.content.lock().unwrap().remove(name),
-        |files, name| files.replaced.lock().unwrap().push(name.to_owned()),
+        |files, name| files.has_no_file(Some(name)),
     ];
     for harm in harms {
         for (name, from) in [(SEED, Some(SEED_COPY)), (SEED_COPY, None)] {
@@ -361,7 +261,7 @@ fn a_seed_or_its_copy_may_be_lost() {
             assert_eq!(found.seed_taken_back, from);
             assert!(found.known.knows(row(1, 0, 50).key));
             assert!(found.damage.is_empty(), "{:?}", found.damage);
-            files.replaced.lock().unwrap().clear();
+            files.has_no_file(None);
             let content = files.content.lock().unwrap().clone();
             assert_eq!(content[SEED], content[SEED_COPY]);
             let again = now(Journal::open(&files, [9; 16], &Inventory::new())).unwrap();
@@ -859,10 +759,10 @@ fn a_file_that_cannot_be_read_at_the_moment_is_neither_missing_nor_damaged() {
     let kept = two_segments(&files);
     let content = files.content.lock().unwrap().clone();
     for name in files.names() {
-        files.failing.lock().unwrap().push(name.clone());
+        files.fails(&name, io::ErrorKind::TimedOut);
         let failed = now(Journal::open(&files, [9; 16], &kept)).unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut, "{name}");
-        files.failing.lock().unwrap().clear();
+        files.has_no_file(None);
         assert_eq!(*files.content.lock().unwrap(), content, "{name}");
     }
     assert_eq!(expecting(&files, &kept).known.len(), 5);
@@ -895,15 +795,16 @@ fn what_is_doubtful_is_not_counted() {
 fn what_is_no_file_is_damage_and_is_left_alone() {
     let files = Files::default();
     let kept = two_segments(&files);
-    files.replaced.lock().unwrap().push(segment_name(0));
+    files.has_no_file(Some(&segment_name(0)));
     let mut found = expecting(&files, &kept);
     assert_eq!(found.damage.len(), 2, "{:?}", found.damage);
     assert!(found.damage[0].contains("left alone: it is a device"));
     assert_eq!(found.known.len(), 2);
     append(&mut found.journal, &files, &[row(6, 0, 103)]);
     assert_eq!(files.segments().len(), 3);
-    let seeds = [SEED, SEED_COPY].map(str::to_owned);
-    files.replaced.lock().unwrap().extend(seeds);
+    for seed in [SEED, SEED_COPY] {
+        files.fails(seed, io::ErrorKind::InvalidData);
+    }
     let found = expecting(&files, &kept);
     assert!(found.damage[0].contains("all known rows are forgotten"));
     assert!(found.known.is_empty());
