@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use crate::{
-    CheckpointStore, DetailsFate, DetailsTerms, ErrorClass, Event, EventBatch as _, Pushed, Sink,
-    Source, SourceError, Store,
+    CheckpointStore, DetailsFate, DetailsTerms, ErrorClass, Event, EventBatch as _, Pushed,
+    RowText as _, Sink, Source, SourceError, Store,
     decide::details::{DetailsQueue, Released},
     engine::{Collector, Flow, WindowRead, hand::Alone, privacy::Leaving},
     known::{BatchId, KeyRef},

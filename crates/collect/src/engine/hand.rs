@@ -2,7 +2,7 @@
 //! windows stay open.
 
 use crate::{
-    CheckpointStore, Event, GivenUp, HeldEvents as _, Sink, Source, Store, WaitsFor,
+    CheckpointStore, Event, GivenUp, HeldEvents as _, RowText as _, Sink, Source, Store, WaitsFor,
     engine::{Collector, End, Flow, TURN, WindowRead, orders::LOOKING},
     known::{BatchId, KeyRef},
     letters::{Content, Undelivered},

@@ -10,7 +10,7 @@ use rows::Page;
 use tokio::time::Instant;
 
 use crate::{
-    CheckpointStore, ErrorClass, Event, Lane, Sink, Source, SourceError, Store,
+    CheckpointStore, ErrorClass, Event, Lane, RowText as _, Sink, Source, SourceError, Store,
     decide::mass::{MOST_PAST, MassMessage},
     engine::{Collector, Flow, WindowRead},
 };

@@ -6,7 +6,7 @@ use rows::{
 };
 
 use crate::{
-    CheckpointStore, Event, Sink, Source, Store,
+    CheckpointStore, Event, RowText as _, Sink, Source, Store,
     engine::{Collector, Flow, WindowRead, hand::Alone, persist::until_stored},
     known::KeyRef,
     letters::{Content, Undelivered},

@@ -51,11 +51,6 @@ impl Busy {
         self.windows()
             .any(|busy| busy.intersection(window).is_some())
     }
-
-    #[cfg(test)]
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 #[cfg(test)]

@@ -410,7 +410,7 @@ fn a_refusal_of_what_was_read_or_is_lost_changes_nothing() {
     // The live edge itself is held back like anything else, and the next one is not.
     let newest = schedule.live(at(660)).unwrap();
     let newest = Window::new(newest.start().max(at(600)), newest.end()).unwrap();
-    schedule.busy.clear();
+    schedule.busy = Busy::default();
     schedule.busy.push(newest, None);
     let judged = schedule.refuse(newest, Some(at(660)), time(at(660)), Instant::now());
     assert_eq!(judged, Some(Judgement::Begun(newest)));
@@ -622,7 +622,7 @@ fn what_cannot_be_read_again_in_time_is_given_up_and_told() {
     // What is being read is not overdue.
     schedule.busy.push(window(90, 100), None);
     assert_eq!(turn(&mut schedule, 123, at(123 * 60)), []);
-    schedule.busy.clear();
+    schedule.busy = Busy::default();
     assert_eq!(turn(&mut schedule, 124, at(124 * 60)).len(), 3);
     // What was overdue before this process began has this process's time, too, to the second.
     let mut schedule = new();
