@@ -73,18 +73,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if let Some(damage) = damage {
             doubt.mended(&damage.mended);
         }
-        let judgement = doubt.judge(traces, whole_pages, stands_elsewhere);
         let mended = damage.iter().flat_map(|damage| &damage.mended).copied();
         let unsteady: HashSet<RowKey> = mended
             .filter(|key| doubt.is_unsteady(*key) && !self.known.knows(*key))
             .collect();
-        let fate = judgement.fate(DamagedAnswer {
+        let answer = DamagedAnswer {
+            traces,
             is_broken,
             is_steady: unsteady.is_empty(),
             stands_elsewhere,
             can_narrow: self.schedule.can_narrow(read.window),
             is_suspect: self.schedule.is_suspect(read.window),
-        });
+        };
+        let fate = doubt.judge(answer, whole_pages);
         (fate, unsteady)
     }
 

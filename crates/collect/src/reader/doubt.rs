@@ -37,17 +37,44 @@ pub(crate) struct Doubt {
     mended: HashMap<RowKey, u32>,
 }
 
+/// What is known of an answer that is not readable as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DamagedAnswer {
+    /// Tells its damage from other damage.
+    pub(crate) traces: u64,
+    /// Something of it cannot be read, and was not mended.
+    pub(crate) is_broken: bool,
+    /// Each row that was mended was the same for long, or is known.
+    pub(crate) is_steady: bool,
+    /// The same has long been on pages of other windows.
+    pub(crate) stands_elsewhere: bool,
+    /// Its window can be read in narrower ones.
+    pub(crate) can_narrow: bool,
+    /// Its window was cut out of another one because of what cannot be read.
+    pub(crate) is_suspect: bool,
+}
+
+/// What becomes of an answer that is not readable as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PageJudgement {
+pub(crate) enum PageFate {
     /// The same page is asked for again after this pause.
     AskAgain(Duration),
-    /// The page is like this. Whether the same was damaged each time.
-    Believe {
+    /// All of its rows are certain, also those that were mended: it is taken in.
+    Mended,
+    /// What cannot be read is looked for in narrower windows.
+    Narrower {
+        /// Other pages came whole meanwhile.
+        others_are_whole: bool,
+    },
+    /// What cannot be read need not be looked for: the window is as narrow as can be, or all pages have it.
+    Located {
         /// The damage has been the same each time, and other pages came whole meanwhile, or have the same
         /// on them: it is the service's, not the way's.
         is_proven: bool,
-        /// Other pages came whole meanwhile.
+        /// Other pages came whole meanwhile: then the window is as narrow as can be.
         others_are_whole: bool,
+        /// It has long been on pages of other windows, and none came whole.
+        stands_elsewhere: bool,
     },
 }
 
@@ -76,92 +103,29 @@ impl Doubt {
         self.mended.get(&key).is_none_or(|count| *count < STEADY)
     }
 
-    /// One more answer was damaged, of which `traces` tells what; so many whole pages have come.
-    /// `stands_elsewhere` tells whether pages of other windows have had the same on them for long.
-    pub(crate) fn judge(
-        &mut self,
-        traces: u64,
-        whole_pages: u64,
-        stands_elsewhere: bool,
-    ) -> PageJudgement {
-        self.is_steady &= self.answers == 0 || self.traces == traces;
-        self.traces = traces;
-        let answers = self.answers as usize;
+    /// What becomes of one more damaged answer; so many whole pages have come.
+    pub(crate) fn judge(&mut self, answer: DamagedAnswer, whole_pages: u64) -> PageFate {
+        self.is_steady &= self.answers == 0 || self.traces == answer.traces;
+        self.traces = answer.traces;
+        let pause = PAUSES.get(self.answers as usize);
         self.answers = self.answers.saturating_add(1);
-        match PAUSES.get(answers) {
-            Some(pause) => PageJudgement::AskAgain(jittered(*pause)),
+        let is_broken = answer.is_broken;
+        let (is_proven, others_are_whole) = match pause {
+            // Where something is known to be, it is looked for without waiting.
+            Some(_) if is_broken && answer.can_narrow && answer.is_suspect => (false, true),
+            Some(pause) => return PageFate::AskAgain(jittered(*pause)),
             None => {
                 let others_are_whole = whole_pages > self.whole_pages;
-                PageJudgement::Believe {
-                    is_proven: self.is_steady && (others_are_whole || stands_elsewhere),
-                    others_are_whole,
-                }
+                let is_theirs = others_are_whole || answer.stands_elsewhere;
+                (self.is_steady && is_theirs, others_are_whole)
             }
-        }
-    }
-}
-
-/// What is known of an answer that is not readable as a whole.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DamagedAnswer {
-    /// Something of it cannot be read, and was not mended.
-    pub(crate) is_broken: bool,
-    /// Each row that was mended was the same for long, or is known.
-    pub(crate) is_steady: bool,
-    /// The same has long been on pages of other windows.
-    pub(crate) stands_elsewhere: bool,
-    /// Its window can be read in narrower ones.
-    pub(crate) can_narrow: bool,
-    /// Its window was cut out of another one because of what cannot be read.
-    pub(crate) is_suspect: bool,
-}
-
-/// What becomes of an answer that is not readable as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PageFate {
-    /// The same page is asked for again after this pause.
-    AskAgain(Duration),
-    /// All of its rows are certain, also those that were mended: it is taken in.
-    Mended,
-    /// What cannot be read is looked for in narrower windows.
-    Narrower {
-        /// Other pages came whole meanwhile.
-        others_are_whole: bool,
-    },
-    /// What cannot be read need not be looked for: the window is as narrow as can be, or all pages have it.
-    Located {
-        /// It is the service's, not the way's.
-        is_proven: bool,
-        /// Other pages came whole meanwhile: then the window is as narrow as can be.
-        others_are_whole: bool,
-        /// It has long been on pages of other windows, and none came whole.
-        stands_elsewhere: bool,
-    },
-}
-
-impl PageJudgement {
-    /// What becomes of the answer that was judged.
-    pub(crate) fn fate(self, answer: DamagedAnswer) -> PageFate {
-        let DamagedAnswer {
-            is_broken,
-            can_narrow,
-            ..
-        } = answer;
-        let (is_proven, others_are_whole) = match self {
-            // Where something is known to be, it is looked for without waiting.
-            Self::AskAgain(_) if is_broken && can_narrow && answer.is_suspect => (false, true),
-            Self::AskAgain(pause) => return PageFate::AskAgain(pause),
-            Self::Believe {
-                is_proven,
-                others_are_whole,
-            } => (is_proven, others_are_whole),
         };
         if !is_broken && answer.is_steady {
             return PageFate::Mended;
         }
         // What stands on all pages need not be looked for in this one.
         let stands_elsewhere = answer.stands_elsewhere && is_proven && !others_are_whole;
-        match can_narrow && !stands_elsewhere {
+        match answer.can_narrow && !stands_elsewhere {
             true => PageFate::Narrower { others_are_whole },
             false => PageFate::Located {
                 is_proven,
@@ -217,6 +181,16 @@ mod tests {
         judge_beside(answers, false)
     }
 
+    /// Of a window that cannot be read in narrower ones.
+    const BROKEN: DamagedAnswer = DamagedAnswer {
+        traces: 1,
+        is_broken: true,
+        is_steady: true,
+        stands_elsewhere: false,
+        can_narrow: false,
+        is_suspect: false,
+    };
+
     fn judge_beside(
         answers: &[(u64, u64)],
         stands_elsewhere: bool,
@@ -224,12 +198,19 @@ mod tests {
         let mut doubt = Doubt::new(10);
         let (mut pauses, mut believed) = (Vec::new(), None);
         for (traces, whole) in answers {
-            match doubt.judge(*traces, *whole, stands_elsewhere) {
-                PageJudgement::AskAgain(pause) => pauses.push(pause.as_secs()),
-                PageJudgement::Believe {
+            let answer = DamagedAnswer {
+                traces: *traces,
+                stands_elsewhere,
+                ..BROKEN
+            };
+            match doubt.judge(answer, *whole) {
+                PageFate::AskAgain(pause) => pauses.push(pause.as_secs()),
+                PageFate::Located {
                     is_proven,
                     others_are_whole,
+                    ..
                 } => believed = Some((is_proven, others_are_whole)),
+                other => panic!("{other:?}"),
             }
         }
         assert_eq!(doubt.answers as usize, answers.len());
@@ -262,59 +243,54 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_looked_for_until_it_is_located() {
-        let broken = DamagedAnswer {
-            is_broken: true,
-            is_steady: true,
-            stands_elsewhere: false,
-            can_narrow: true,
-            is_suspect: false,
-        };
-        let believe = |is_proven, others_are_whole| PageJudgement::Believe {
-            is_proven,
-            others_are_whole,
+        // After the fourth answer, when so many other pages have come whole.
+        let fate = |answer: DamagedAnswer, whole_pages: u64| {
+            let mut doubt = Doubt::new(0);
+            for _ in 0..3 {
+                doubt.judge(answer, 0);
+            }
+            doubt.judge(answer, whole_pages)
         };
         let narrower = |others_are_whole| PageFate::Narrower { others_are_whole };
-        let located = |is_proven, others_are_whole, stands_elsewhere| PageFate::Located {
-            is_proven,
-            others_are_whole,
-            stands_elsewhere,
+        let broken = DamagedAnswer {
+            can_narrow: true,
+            ..BROKEN
         };
-        let again = PageJudgement::AskAgain(Duration::ZERO);
-        assert_eq!(again.fate(broken), PageFate::AskAgain(Duration::ZERO));
+        assert_eq!(fate(broken, 0), narrower(false));
+        assert_eq!(fate(broken, 1), narrower(true));
         let suspect = DamagedAnswer {
             is_suspect: true,
             ..broken
         };
-        assert_eq!(again.fate(suspect), narrower(true), "without waiting");
-        let mended = DamagedAnswer {
-            is_broken: false,
-            ..broken
-        };
-        assert_eq!(believe(false, false).fate(mended), PageFate::Mended);
-        let unsteady = DamagedAnswer {
-            is_steady: false,
-            ..mended
-        };
-        assert_eq!(believe(true, true).fate(unsteady), narrower(true));
+        let first = Doubt::new(0).judge(suspect, 0);
+        assert_eq!(first, narrower(true), "without waiting");
         let narrowest = DamagedAnswer {
             can_narrow: false,
             ..suspect
         };
-        assert_eq!(again.fate(narrowest), PageFate::AskAgain(Duration::ZERO));
-        assert_eq!(
-            believe(false, true).fate(narrowest),
-            located(false, true, false)
-        );
+        let first = Doubt::new(0).judge(narrowest, 0);
+        assert!(matches!(first, PageFate::AskAgain(_)), "{first:?}");
+        let mended = DamagedAnswer {
+            is_broken: false,
+            ..broken
+        };
+        assert_eq!(fate(mended, 0), PageFate::Mended);
+        let unsteady = DamagedAnswer {
+            is_steady: false,
+            ..mended
+        };
+        assert_eq!(fate(unsteady, 1), narrower(true));
         let elsewhere = DamagedAnswer {
             stands_elsewhere: true,
             ..broken
         };
-        assert_eq!(
-            believe(true, false).fate(elsewhere),
-            located(true, false, true)
-        );
-        assert_eq!(believe(true, true).fate(elsewhere), narrower(true));
-        assert_eq!(believe(false, false).fate(elsewhere), narrower(false));
+        let located = PageFate::Located {
+            is_proven: true,
+            others_are_whole: false,
+            stands_elsewhere: true,
+        };
+        assert_eq!(fate(elsewhere, 0), located);
+        assert_eq!(fate(elsewhere, 1), narrower(true));
     }
 
     #[test]
