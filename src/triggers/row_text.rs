@@ -19,49 +19,39 @@ pub(super) fn message_id(event: &str) -> Option<String> {
     ids.and_then(|ids| ids.message_id.or(ids.trace_id))
 }
 
+/// No id in the trace is longer: it is a GUID.
+const LONGEST_ID: usize = 64;
+
 /// Reads rows of either service.
 #[derive(Debug)]
 pub(super) struct TraceText;
 
 impl RowText for TraceText {
     fn name(&self, event: &[u8]) -> RowName {
-        name(event)
+        #[derive(Default, Deserialize)]
+        struct Names {
+            #[serde(alias = "MessageTraceId", alias = "id")]
+            trace_id: Option<String>,
+            #[serde(alias = "RecipientAddress", alias = "recipientAddress")]
+            recipient: Option<String>,
+        }
+        let names = serde_json::from_slice::<Names>(event).unwrap_or_default();
+        RowName {
+            message_trace_id: names.trace_id,
+            recipient: names.recipient,
+        }
     }
 
     fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
-        trace_id(event)
+        let id = self.name(event).message_trace_id?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_id = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_plain);
+        is_id.then(|| id.into())
     }
 
     fn shorten(&self, event: &str, most: usize) -> Option<String> {
         shorten(event, most)
     }
-}
-
-/// What a person finds the row by, in rows of either service.
-fn name(event: &[u8]) -> RowName {
-    #[derive(Default, Deserialize)]
-    struct Names {
-        #[serde(alias = "MessageTraceId", alias = "id")]
-        trace_id: Option<String>,
-        #[serde(alias = "RecipientAddress", alias = "recipientAddress")]
-        recipient: Option<String>,
-    }
-    let names = serde_json::from_slice::<Names>(event).unwrap_or_default();
-    RowName {
-        message_trace_id: names.trace_id,
-        recipient: names.recipient,
-    }
-}
-
-/// No id in the trace is longer: it is a GUID.
-const LONGEST_ID: usize = 64;
-
-/// The id by which the message of a row is asked for, in rows of either service; none when it is no id.
-fn trace_id(event: &[u8]) -> Option<Arc<str>> {
-    let id = name(event).message_trace_id?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let is_id = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_plain);
-    is_id.then(|| id.into())
 }
 
 /// The names of a subject, in either service.
@@ -153,11 +143,11 @@ mod tests {
             json!({"id": "a", "recipientAddress": "b@c", "subject": null}),
         ];
         for row in rows {
-            let name = name(row.to_string().as_bytes());
+            let name = TraceText.name(row.to_string().as_bytes());
             assert_eq!(name.message_trace_id.as_deref(), Some("a"));
             assert_eq!(name.recipient.as_deref(), Some("b@c"));
         }
-        assert_eq!(name(b"[]"), RowName::default());
+        assert_eq!(TraceText.name(b"[]"), RowName::default());
     }
 
     #[test]
