@@ -1,7 +1,13 @@
 //! What tests of this crate share: instants, windows, files in memory, and a source and a sink that never
 //! answer.
 
-use std::{collections::BTreeMap, future::pending, io, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,8 +15,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Page, Question, Window};
 
 use crate::{
-    EventBatch, GivenUp, HeldEvents, Lane, Pushed, Receipt, Sink, Source, SourceError,
-    SourceLimits, Store, evidence::SourceTime,
+    EventBatch, GivenUp, HeldEvents, Lane, Pushed, Receipt, RowText, Sink, Source, SourceError,
+    SourceLimits, Store, evidence::SourceTime, verify::RowName,
 };
 
 /// So many seconds after a full hour.
@@ -218,8 +224,45 @@ impl Store for Files {
 /// A source that never answers.
 pub(crate) struct SilentSource;
 
+impl RowText for SilentSource {
+    fn name(&self, _event: &[u8]) -> RowName {
+        RowName::default()
+    }
+
+    fn message_of(&self, _event: &[u8]) -> Option<Arc<str>> {
+        None
+    }
+
+    fn shorten(&self, _event: &str, _most: usize) -> Option<String> {
+        None
+    }
+}
+
 impl Source for SilentSource {
     type Link = u32;
+    type Text = Self;
+
+    without_quota!();
+
+    fn text(&self) -> &Self {
+        self
+    }
+
+    fn time(&self, local: DateTime<Utc>) -> SourceTime {
+        local_time(local)
+    }
+
+    async fn ask_time(&self) -> Result<(), SourceError> {
+        pending().await
+    }
+
+    async fn details(
+        &self,
+        _: RowName,
+        _: Option<DateTime<Utc>>,
+    ) -> Result<Option<String>, SourceError> {
+        pending().await
+    }
 
     async fn page(&self, _: Lane, _: Question, _: Option<u32>) -> Result<Page<u32>, SourceError> {
         pending().await
@@ -288,5 +331,9 @@ impl Sink for SilentSink {
 
     fn longest_event(&self) -> usize {
         10
+    }
+
+    async fn gives_up(&self) {
+        pending().await
     }
 }

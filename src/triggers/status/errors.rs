@@ -68,7 +68,7 @@ mod tests {
     use sekoia::{LogLine, MemoryBackend, Storage};
 
     use super::*;
-    use crate::triggers::{Subject, status, tenant::Origin};
+    use crate::triggers::{Subject, status, status::SeenLetters, tenant::Origin};
 
     fn probe(storage: Storage) -> ProcessProbe {
         ProcessProbe {
@@ -94,7 +94,7 @@ mod tests {
                 is_untold,
                 ..probe(Storage::new(MemoryBackend::default()))
             };
-            let report = status(&probe, None, now).await;
+            let report = status(&probe, None, now, &mut SeenLetters::default()).await;
             let line = report.lines.iter().find(|line| line.name == "process");
             let text = &line.unwrap().text;
             assert_eq!(text.contains("it may wait for them"), is_untold, "{text}");
@@ -124,7 +124,7 @@ mod tests {
         };
         for (tenant, is_told) in [(one, true), (other, false)] {
             let subject = Subject::new(tenant, Origin::Graph);
-            let report = status(&probe, Some(&subject), now).await;
+            let report = status(&probe, Some(&subject), now, &mut SeenLetters::default()).await;
             let line = report.lines.iter().find(|line| line.name == "errors");
             let text = &line.unwrap().text;
             assert_eq!(text.contains("has expired"), is_told, "{text}");

@@ -177,31 +177,34 @@ mod tests {
     /// Else all readers would wait where something on the way damages every page.
     #[tokio::test(start_paused = true)]
     async fn windows_wait_apart_as_long_as_others_come_whole() {
-        let mut parking = Parking::default();
+        let (mut parking, mut record) = (Parking::default(), DamageRecord::default());
         let pause = Duration::from_secs(60);
         parking.park(0, pause);
-        assert!(!parking.has_place(), "none has come whole since");
+        record.parks();
+        assert!(!record.may_park(1), "none has come whole since");
         for window in 1..MOST_PARKED {
-            parking.whole_pages += 1;
-            assert!(parking.has_place());
+            record.whole_pages += 1;
+            assert!(record.may_park(window));
             parking.park(window, pause);
+            record.parks();
         }
-        parking.whole_pages += 1;
-        assert!(!parking.has_place(), "they are enough");
+        record.whole_pages += 1;
+        assert!(!record.may_park(parking.len()), "they are enough");
         assert_eq!((parking.due_in(), parking.take_due()), (Some(pause), None));
         tokio::time::advance(pause).await;
         assert_eq!(parking.due_in(), None, "one that is due waits for a reader");
         while parking.take_due().is_some() {}
-        assert!(parking.len() == 0 && parking.has_place());
+        record.parks();
+        assert!(record.may_park(parking.len()));
     }
 
     #[test]
     fn a_window_is_cut_once_although_no_other_comes_whole() {
-        let mut parking = Parking::<()>::default();
-        assert!(parking.may_cut(false) && !parking.may_cut(false));
-        assert!(parking.may_cut(true), "others are whole");
-        assert!(!parking.may_cut(false));
-        parking.whole_pages += 1;
-        assert!(parking.may_cut(false));
+        let mut record = DamageRecord::default();
+        assert!(record.may_cut(false) && !record.may_cut(false));
+        assert!(record.may_cut(true), "others are whole");
+        assert!(!record.may_cut(false));
+        record.whole_pages += 1;
+        assert!(record.may_cut(false));
     }
 }
