@@ -306,6 +306,9 @@ impl<C: RangeCommand> OrderSession<'_, C> {
                 is_untaken = false;
                 self.say(UNTAKEN);
             }
+            // First of both: once another one lies there, how this one ended is told, if it has.
+            let is_replaced = order.is_replaced(files).await;
+            let is_replaced = is_replaced.context(C::WORDS.unreadable)?;
             let last = RangeProgress::<C::Work>::load(files).await;
             let last = last.context(C::WORDS.unreadable)?;
             let outcome = OrderOutcome::of_order(order, last.as_ref());
@@ -323,8 +326,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             if outcome != OrderOutcome::Unfinished {
                 return Ok(outcome);
             }
-            let is_replaced = order.is_replaced(files).await;
-            if is_replaced.context(C::WORDS.unreadable)? {
+            if is_replaced {
                 self.say("Another order has taken the place of this one: give the command again when that is done.");
                 return Ok(OrderOutcome::Unfinished);
             }
