@@ -130,37 +130,46 @@ async fn bound(
     storage: &Storage,
     subject: Option<&Subject>,
 ) -> Result<(Vec<Bound>, String), StorageError> {
-    let below = storage.list(FOLDERS).await?;
-    // A list shows nothing that lies behind a symbolic link.
-    let own = subject.map(Subject::folder).filter(|_| !below.is_empty());
-    let mut folders: BTreeSet<&str> = below.iter().filter_map(|name| folder_of(name)).collect();
-    folders.insert("");
-    folders.extend(own.as_deref());
-    let mut all = Vec::new();
-    for folder in folders {
-        let files = storage.inside(folder);
-        let checkpoint = come_to(&files).await?;
-        let found = find(&files, folder, subject).await?;
-        // It was begun to its end, but for the file that says so.
-        let found = found.or_else(|| by_folder(folder, subject).filter(|_| checkpoint.is_some()));
-        if let Some((binding, witness)) = found {
-            all.push(Bound {
-                folder: folder.to_owned(),
-                binding,
-                witness,
-                is_blank: false,
-                checkpoint,
-            });
-        }
-    }
-    let first = all.first().filter(|one| one.folder.is_empty());
-    let in_use = first.and_then(|one| one.binding.in_use.clone());
+    let mut all = Vec::from_iter(bound_in(storage, "", subject).await?);
+    let in_use = all.first().and_then(|first| first.binding.in_use.clone());
     let in_use = in_use.unwrap_or_default();
+    let below = storage.list(FOLDERS).await?;
+    let mut folders: BTreeSet<&str> = below.iter().filter_map(|name| folder_of(name)).collect();
+    // A list shows nothing that lies behind a symbolic link.
+    let own = subject.map(Subject::folder);
+    let unlisted = [own.as_deref(), Some(in_use.as_str())]
+        .into_iter()
+        .flatten();
+    let unlisted = unlisted.filter(|folder| Subject::of_folder(folder).is_some());
+    folders.extend(unlisted.filter(|_| !below.is_empty()));
+    for folder in folders {
+        all.extend(bound_in(storage, folder, subject).await?);
+    }
     if let Some(last) = all.iter_mut().find(|one| one.folder == in_use) {
         let is_named = last.binding.tenant_id.is_some();
         last.is_blank = !is_named && is_blank(&storage.inside(&in_use)).await?;
     }
     Ok((all, in_use))
+}
+
+/// What is bound in one folder of these files; none when nothing is.
+async fn bound_in(
+    storage: &Storage,
+    folder: &str,
+    subject: Option<&Subject>,
+) -> Result<Option<Bound>, StorageError> {
+    let files = storage.inside(folder);
+    let checkpoint = come_to(&files).await?;
+    let found = find(&files, folder, subject).await?;
+    // It was begun to its end, but for the file that says so.
+    let found = found.or_else(|| by_folder(folder, subject).filter(|_| checkpoint.is_some()));
+    Ok(found.map(|(binding, witness)| Bound {
+        folder: folder.to_owned(),
+        binding,
+        witness,
+        is_blank: false,
+        checkpoint,
+    }))
 }
 
 /// The folder of a state in which a file lies: that of a service, in that of a tenant.

@@ -783,6 +783,12 @@ async fn a_state_behind_a_symbolic_link_is_found() {
     let (again, said) = takes(&all, &graph(TWO)).await;
     assert!(!said.contains("The settings ask"), "{said}");
     assert_eq!(again.read("context.json").await.unwrap().unwrap(), own);
+    // Also when the settings do not name it: it is there, and what it knows of the same mail is taken over.
+    let (third, said) = takes(&all, &graph("b.example")).await;
+    assert!(said.contains("cannot be told whether"), "{said}");
+    assert!(!said.contains("is not there any more"), "{said}");
+    let begins = third.read("context.json").await.unwrap().unwrap();
+    assert!(begins.starts_with(b"{\"most_recent_date_requested\":\"2027-01-15T03:00:00"));
 }
 
 #[test]
