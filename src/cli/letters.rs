@@ -37,8 +37,8 @@ const TIMEOUT: Duration = Duration::from_secs(120);
                   itself when it is told so; else this command does it.",
     after_help = format!(
         "Exit codes:\n   0  done\n   1  it cannot be done\n   {UNUSABLE}  another order is not finished, \
-         or the arguments cannot be used\n   {STAY}  letters stay that were to go, or the trigger is not \
-         done with them yet\n  {}  the settings do not fit the trigger",
+         or the arguments cannot be used\n   {STAY}  letters stay that were to go, a file of them cannot be \
+         read, or the trigger is not done with them yet\n  {}  the settings do not fit the trigger",
         Topic::SETTINGS.exit_code
     )
 )]
