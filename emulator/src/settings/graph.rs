@@ -135,6 +135,8 @@ pub enum RetryAfter {
     Seconds,
     /// The true time, as an HTTP date.
     Date,
+    /// A date that is over.
+    Past,
     /// Nothing.
     Absent,
 }

@@ -12,8 +12,8 @@ use base64::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
-    Backlog, ById, Clock, Emulator, GraphLink, NewRow, Options, Resolution, RetryAfter, Scope,
-    ServicePrincipal, Settings, Status, Traffic,
+    Backlog, ById, Clock, Emulator, GraphLink, NewRow, Options, PAST, Resolution, RetryAfter,
+    Scope, ServicePrincipal, Settings, Status, Traffic,
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -396,6 +396,10 @@ async fn the_quota_is_the_tenants() {
         .configure(|settings| settings.graph.quota.retry_after = RetryAfter::Date);
     let date = tenant.ask("").await.header("retry-after").to_owned();
     assert_eq!(date, "Sun, 22 Nov 2026 10:05:00 GMT");
+    tenant
+        .emulator
+        .configure(|settings| settings.graph.quota.retry_after = RetryAfter::Past);
+    assert_eq!(tenant.ask("").await.header("retry-after"), PAST);
     tenant
         .emulator
         .configure(|settings| settings.graph.quota.retry_after = RetryAfter::Absent);

@@ -19,7 +19,7 @@ use super::{
     trouble,
 };
 use crate::{
-    Emulator, GraphSettings,
+    Emulator, GraphSettings, PAST,
     answer::{Answer, Call},
     settings::{RetryAfter, ServicePrincipal},
     time::{SECOND, Ticks},
@@ -204,6 +204,7 @@ fn retry_after(emulator: &Emulator, form: RetryAfter, wait: Ticks) -> Option<Str
     let seconds = (wait + SECOND - 1) / SECOND;
     match form {
         RetryAfter::Absent => None,
+        RetryAfter::Past => Some(String::from(PAST)),
         RetryAfter::Seconds => Some(seconds.to_string()),
         RetryAfter::Date => {
             let until = emulator.server_time() + TimeDelta::seconds(seconds);
