@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+
 use crate::{Discretion, Emulator, TraceRow, time::Ticks};
 
 /// Shorter subjects stand in any text.
@@ -63,18 +66,37 @@ impl Forbidden {
     }
 
     fn first_in(&self, text: &str) -> Option<String> {
+        // As a link has it, and as a link in a link does.
+        let linked = |text: &str| {
+            percent_decode_str(text)
+                .decode_utf8_lossy()
+                .replace("''", "'")
+        };
+        let once = linked(text);
+        let twice = linked(&once);
+        let mut texts = [text, once.as_str(), twice.as_str()].into_iter();
+        let address = texts.find_map(|text| self.address_in(text));
+        let is_in = |own: &str| text.contains(own) || text.contains(&escaped(own));
+        let mut subjects = self.subjects.iter();
+        address.or_else(|| subjects.find(|own| is_in(own)).cloned())
+    }
+
+    fn address_in(&self, text: &str) -> Option<String> {
         let is_of_address = |letter: char| letter.is_alphanumeric() || ".-_+='".contains(letter);
         let parts = text.split(|letter: char| letter != '@' && !is_of_address(letter));
         let mut addresses = parts.filter(|part| part.contains('@')).flat_map(|part| {
-            let part = part.trim_matches(['\'', '.']).to_lowercase();
+            let bare = |part: &str| part.trim_matches(['\'', '.']).to_lowercase();
             // `name=address` is one, and so is an address with `=` in it.
-            let value = part.rsplit('=').next().unwrap_or_default().to_owned();
-            [part, value]
+            let value = part.rsplit('=').next().unwrap_or_default();
+            [bare(part), bare(value)]
         });
-        let address = addresses.find(|address| self.addresses.contains(address));
-        let mut subjects = self.subjects.iter();
-        address.or_else(|| subjects.find(|own| text.contains(own.as_str())).cloned())
+        addresses.find(|address| self.addresses.contains(address))
     }
+}
+
+/// A text as it stands inside of a JSON string.
+fn escaped(text: &str) -> String {
+    json!(text).to_string().trim_matches('"').to_owned()
 }
 
 #[cfg(test)]
@@ -89,7 +111,7 @@ mod tests {
         let emulator = Emulator::new(Options::default());
         let mut new = NewRow::new(DateTime::UNIX_EPOCH, "ada.o'neil1@fabrikam.example");
         new.row.sender = String::from("Bounce+5f=user@northwind.example");
-        new.row.subject = Some(String::from("Invoice 5551"));
+        new.row.subject = Some(String::from("Invoice \"5551\""));
         emulator.add_row(new);
         let text = r#"{"to": "ada.o'neil1@fabrikam.example"}"#;
         assert_eq!(emulator.in_clear(text), None);
@@ -101,7 +123,20 @@ mod tests {
         let found = |text: &str| emulator.in_clear(text);
         assert_eq!(found(text).as_deref(), Some("ada.o'neil1@fabrikam.example"));
         assert!(found("to=ADA.O'Neil1@fabrikam.example, and so on").is_some());
-        assert!(found("about Invoice 5551.").is_some());
+        assert!(found("to='ada.o'neil1@fabrikam.example'.").is_some());
+        // In links: Graph's to the details of a row, and one that is part of another.
+        assert!(
+            found("getDetailsByRecipient(recipientAddress='ada.o''neil1%40fabrikam.example')")
+                .is_some()
+        );
+        assert!(
+            found(
+                "RecipientAddress%2520eq%2520%2527ada.o%2527%2527neil1%2540fabrikam.example%2527"
+            )
+            .is_some()
+        );
+        assert!(found("about Invoice \"5551\".").is_some());
+        assert!(found(r#"{"subject":"Re: Invoice \"5551\""}"#).is_some());
         assert_eq!(
             found("bounce+5f=user@northwind.example and other@fabrikam.example"),
             None
