@@ -64,7 +64,8 @@ fn treated(status: &Value) -> Option<String> {
             "hidden: subject `{subject}`, addresses `{addresses}`"
         ));
     }
-    (!told.is_empty()).then(|| told.join("; "))
+    // The accepted ones are those of all runs.
+    (!told.is_empty()).then(|| format!("in this run {}", told.join("; ")))
 }
 
 fn look(status: &str) -> (&'static str, &'static str) {
@@ -152,8 +153,8 @@ mod tests {
         });
         assert_eq!(
             treated(&status).unwrap(),
-            "6 left out by rules; 3 with details, 2 without; 300 of mass mail only by its id; hidden: subject \
-             `drop`, addresses `keep`"
+            "in this run 6 left out by rules; 3 with details, 2 without; 300 of mass mail only by its id; \
+             hidden: subject `drop`, addresses `keep`"
         );
     }
 }
