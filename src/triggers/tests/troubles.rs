@@ -334,15 +334,14 @@ fn lying_dates(graph: bool) -> BoxedStrategy<Action> {
         empty: true,
     };
     let some = prop_oneof![4 => fault.clone(), 1 => Just(none)];
-    let some =
-        (service(graph), some, 0_u32..40, 1_u32..6).prop_map(|(endpoint, fault, after, times)| {
-            Action::Fault {
-                endpoint,
-                seconds: None,
-                rule: fault.after(after).times(times),
-            }
-        });
-    let all = (service(graph), fault, 60..12 * HOUR)
+    let some = (microsoft(graph), some, 0_u32..40, 1_u32..6).prop_map(
+        |(endpoint, fault, after, times)| Action::Fault {
+            endpoint,
+            seconds: None,
+            rule: fault.after(after).times(times),
+        },
+    );
+    let all = (microsoft(graph), fault, 60..12 * HOUR)
         .prop_map(|(endpoint, fault, seconds)| lasts(endpoint, seconds, fault));
     prop_oneof![some, all].boxed()
 }
