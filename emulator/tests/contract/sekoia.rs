@@ -12,7 +12,7 @@ use axum::{
 };
 use chrono::TimeDelta;
 use emulator::{
-    Backlog, Clock, Discretion, Emulator, Endpoint, Fault, Lateness, NewRow, Options,
+    Action, Backlog, Clock, Discretion, Emulator, Endpoint, Fault, Lateness, NewRow, Options,
     RejectionShape, Scope, Status, Traffic,
 };
 use flate2::{Compression, write::GzEncoder};
@@ -221,6 +221,47 @@ async fn late_rows_and_changed_statuses_are_expected_once_they_could_be_seen() {
     deliver(&emulator, &page(&emulator).await).await;
     assert_eq!(emulator.verdict(&both).delivered, 2);
     assert!(emulator.verdict(&both).is_clean());
+}
+
+/// The property tests judge by both: what was late before all was well, and what a kill excuses.
+#[tokio::test]
+async fn freshness_begins_when_it_is_told_and_answers_count_when_they_leave() {
+    let time = Arc::new(Mutex::new(now()));
+    let shown = Arc::clone(&time);
+    let emulator = Emulator::new(Options {
+        clock: Clock::new(move || *shown.lock().unwrap()),
+        ..Options::default()
+    });
+    let at = |seconds| now() + TimeDelta::seconds(seconds);
+    let pass = |seconds| *time.lock().unwrap() = at(seconds);
+    let slowest = || emulator.freshness(None, TimeDelta::seconds(60)).slowest;
+    let deliver_of = async |recipient: &str| {
+        let mut rows = page(&emulator).await;
+        rows.retain(|row| row.contains(recipient));
+        assert_eq!(rows.len(), 1, "{recipient}");
+        deliver(&emulator, &rows).await;
+    };
+    emulator.add_row(NewRow::new(at(0), "first@corp.example"));
+    emulator.add_row(NewRow::new(at(0), "second@corp.example"));
+    pass(600);
+    deliver_of("first@").await;
+    assert_eq!(slowest(), 600.0);
+    emulator.act(Action::BeginFreshness);
+    assert_eq!(slowest(), 0.0);
+    // It could be seen before, the next one could not.
+    pass(660);
+    deliver_of("second@").await;
+    assert_eq!(slowest(), 0.0);
+    emulator.add_row(NewRow::new(at(650), "third@corp.example"));
+    pass(730);
+    deliver_of("third@").await;
+    assert_eq!(slowest(), 80.0);
+    let counts = [0, 600, 601, 661, 731].map(|since| emulator.acknowledged_since(at(since)));
+    assert_eq!(counts, [3, 3, 2, 1, 0]);
+    let lost = Fault::ResetAfter.times(1);
+    emulator.fault(Endpoint::Intake, lost);
+    deliver_of("third@").await;
+    assert_eq!(emulator.acknowledged_since(at(0)), 3);
 }
 
 #[tokio::test]
