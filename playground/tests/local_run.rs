@@ -139,25 +139,42 @@ fn a_scenario_that_is_none_is_answered_with_a_sentence() {
     assert!(screen.contains("\"/dev/null\" is no scenario"), "{screen}");
 }
 
-#[test]
-fn a_scenario_that_sets_the_clock_of_the_module_is_refused() {
+/// What the screen shows when this scenario is to be played, and nothing can be built for it.
+fn played(scenario: &str) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("scenario.json");
+    std::fs::write(&file, scenario).expect("the scenario is written");
+    let run = Command::new(env!("CARGO_BIN_EXE_playground"))
+        .arg("--scenario")
+        .arg(&file)
+        // Where it is not refused, the module is built next, which cannot be.
+        .env("CARGO", "/dev/null")
+        .output()
+        .expect("the playground starts");
+    assert!(!run.status.success());
+    String::from_utf8_lossy(&run.stdout).into_owned()
+}
+
+#[test]
+fn a_scenario_that_sets_the_clock_of_the_module_is_refused() {
     for (ahead, refused) in [(-60, true), (0, false), (60, true)] {
         let clock = format!(r#"{{ "at": 1, "do": {{ "module_clock": {ahead} }} }}, {{ "at": 5,"#);
         let scenario = SCENARIO.replace(r#"{ "at": 5,"#, &clock);
         assert!(scenario.contains("module_clock"));
-        std::fs::write(&file, scenario).expect("the scenario is written");
-        let run = Command::new(env!("CARGO_BIN_EXE_playground"))
-            .arg("--scenario")
-            .arg(&file)
-            // Where it is not refused, the module is built next, which cannot be.
-            .env("CARGO", "/dev/null")
-            .output()
-            .expect("the playground starts");
-        assert!(!run.status.success());
-        let screen = String::from_utf8_lossy(&run.stdout);
+        let screen = played(&scenario);
         let is_said = screen.contains("sets the module's clock (`module_clock`)");
+        assert_eq!(is_said, refused, "{screen}");
+    }
+}
+
+#[test]
+fn a_scenario_with_other_settings_for_later_lives_is_refused() {
+    for (restarts, refused) in [("[]", false), (r#"[{ "frequency": 60 }]"#, true)] {
+        let restarts = format!(r#""restarts": {restarts}, "lives": ["#);
+        let scenario = SCENARIO.replace(r#""lives": ["#, &restarts);
+        assert!(scenario.contains("restarts"));
+        let screen = played(&scenario);
+        let is_said = screen.contains("has other settings for later lives (`restarts`)");
         assert_eq!(is_said, refused, "{screen}");
     }
 }

@@ -24,7 +24,8 @@ const TEXT: &str = r#"{
         {"at": 450, "do": {"module_clock": -90}},
         {"at": 500, "do": "stop_traffic"}
     ],
-    "lives": [{"seconds": 60, "end": "kill", "away": 10}, {"seconds": 600}]
+    "lives": [{"seconds": 60, "end": "kill", "away": 10}, {"seconds": 600}],
+    "restarts": [{"frequency": 60}]
 }"#;
 
 fn scenario() -> Scenario {
@@ -36,6 +37,7 @@ fn a_scenario_survives_the_way_through_json() {
     let scenario = scenario();
     assert_eq!(scenario.to_json().parse::<Scenario>().unwrap(), scenario);
     assert_eq!(scenario.lives[0].end, Ending::Kill);
+    assert_eq!(scenario.restarts[0]["frequency"], 60);
     assert_eq!(scenario.traffic.backlog.span, TimeDelta::hours(1));
     let told = scenario.to_string();
     for line in [
