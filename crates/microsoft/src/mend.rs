@@ -46,10 +46,10 @@ const LAST_BRACKETS: usize = 4;
 /// Bytes are looked at so many times at most in search of the next row.
 const EFFORT: usize = 8;
 
-/// What is forgiven takes up to six times its room. A page grows by an eighth of itself at most, and by this:
-/// real ones by far less.
+/// What is forgiven takes up to six times its room. A page grows by an eighth of itself at most, and by this. It
+/// is more than a full page of a mass mail takes whose subject is nothing else, as each row has the subject.
 const GROWTH: usize = 8;
-const SLACK: usize = 1 << 20;
+const SLACK: usize = 8 << 20;
 
 /// How far beyond its window a service looks.
 const MARGIN: TimeDelta = TimeDelta::seconds(2);
@@ -209,7 +209,7 @@ impl List<'_> {
                     broken += 1;
                 }
             }
-            // Behind the comma.
+            // After the comma.
             at = self.after_spaces(at);
             at = self.after_spaces(at + 1);
         }
