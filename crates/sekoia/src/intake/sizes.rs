@@ -1,5 +1,6 @@
 //! How large a request may be, as far as the way to the intake has told by refusing larger ones, by not
-//! carrying them in time, by breaking off the answers to them, or by answers that do not name all events.
+//! carrying them in time, by breaking off the answers to them, by answers that do not name all events, or by
+//! other answers than the intake's.
 
 use http::StatusCode;
 
