@@ -300,8 +300,10 @@ fn codes(text: &str) -> BTreeSet<u32> {
 
 #[test]
 fn every_code_of_a_sign_in_that_is_explained_has_an_entry_and_no_other() {
-    let file = source::root().join("crates/microsoft/src/identity/aadsts.rs");
-    let code = source::product(&std::fs::read_to_string(file).unwrap()).code;
+    let folder = source::root().join("crates/microsoft/src/identity");
+    let files = ["aadsts.rs", "aadsts/meaning.rs"].map(|name| folder.join(name));
+    let code = files.map(|file| source::product(&std::fs::read_to_string(file).unwrap()).code);
+    let code = code.concat();
     let page = page("errors.md");
     let named = page.split("AADSTS").skip(1);
     let named = named.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap());
