@@ -12,6 +12,7 @@ mod deliver;
 mod gate;
 mod hand;
 mod metrics;
+mod outcome;
 mod probe;
 mod report;
 mod sizes;
@@ -44,11 +45,12 @@ use tokio::{
 };
 
 use self::{
-    answer::{Cause, Fates, Verdict, judge, refusal},
+    answer::{Cause, Verdict, judge, refusal},
     batch::{BatchLimits, MAX_EVENT_BYTES, Parcel},
     case::Failure,
     gate::{Acceptances, Gate, Mood},
     metrics::IntakeMetrics,
+    outcome::{Outcome, Unaccepted},
     report::Report,
     sizes::{LARGE_EVENT, Sizes, is_of_size},
 };
@@ -105,45 +107,6 @@ struct Inner {
     hand: tokio::sync::Mutex<()>,
     sizes: Mutex<Sizes>,
     report: Mutex<Report>,
-}
-
-enum Outcome {
-    /// What became of each event is said: some are accepted.
-    Told(Fates),
-    /// So many are accepted, and nothing says which.
-    Short(usize),
-    /// Nothing says that any is.
-    Failed(Unaccepted),
-}
-
-/// How a request ended of which nothing says that an event is accepted.
-struct Unaccepted {
-    failure: Failure,
-    sentence: String,
-    /// The pause that the intake asks for.
-    asked: Option<Duration>,
-    /// Events may have been accepted nevertheless, e.g. as the answer was lost.
-    unsure: bool,
-}
-
-impl Outcome {
-    fn failed(failure: Failure, sentence: String, unsure: bool) -> Self {
-        Self::Failed(Unaccepted {
-            failure,
-            sentence,
-            asked: None,
-            unsure,
-        })
-    }
-
-    /// How many of so many events the intake may have accepted.
-    fn at_most_accepted(&self, count: usize) -> usize {
-        match self {
-            Self::Told(fates) => count.saturating_sub(fates.refused.len()),
-            Self::Failed(Unaccepted { unsure: false, .. }) => 0,
-            Self::Short(_) | Self::Failed(_) => count,
-        }
-    }
 }
 
 /// The address of an intake: base and `/batch`, with one slash between them (J-01).
