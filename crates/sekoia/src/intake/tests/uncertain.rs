@@ -148,12 +148,9 @@ async fn too_few_identifiers_are_found_out_by_tens() {
 
 #[tokio::test(start_paused = true)]
 async fn batches_become_smaller_where_an_answer_names_so_many_events_at_most() {
-    let lengths = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&lengths);
-    let fake = Fake::answering(move |request| {
-        let length = events(request).len();
-        noted.lock().unwrap().push(length);
-        let ids: Vec<String> = (0..length.min(40)).map(|n| format!("id-{n}")).collect();
+    let fake = Fake::answering(|request| {
+        let named = events(request).len().min(40);
+        let ids: Vec<String> = (0..named).map(|n| format!("id-{n}")).collect();
         (200, json!({ "event_ids": ids }).to_string())
     });
     let bench = bench(&fake);
@@ -168,7 +165,7 @@ async fn batches_become_smaller_where_an_answer_names_so_many_events_at_most() {
         let receipt = bench.intake.push(batch).await.unwrap();
         assert!(receipt.kept.is_empty(), "{receipt:?}");
     }
-    let lengths = lengths.lock().unwrap().clone();
+    let lengths = lengths_at(&fake);
     let short = lengths.iter().filter(|length| **length > 40).count();
     assert!((2..6).contains(&short), "it is remembered: {lengths:?}");
 }
@@ -279,12 +276,7 @@ async fn batches_become_smaller_where_something_else_answers_large_ones() {
             let mut batch = bench.intake.batch();
             // As much as a batch takes, as a collection does it.
             while batch.push(&row) == Pushed::Added {}
-            let mut work = vec![bench.intake.push(batch).await.unwrap()];
-            while let Some(receipt) = work.pop() {
-                for (_, hand) in receipt.kept {
-                    work.push(bench.intake.insist(hand).await.unwrap());
-                }
-            }
+            bench.deliver(batch).await;
         }
         let all = large.load(Relaxed);
         assert!((2..=25).contains(&all), "{status}: {all}");
