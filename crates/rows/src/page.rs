@@ -160,7 +160,7 @@ impl<L> Page<L> {
         }
     }
 
-    /// The page with those of its rows that are `chosen`, without a link.
+    /// The page with those of its rows that are `chosen`, without a link. What was wrong with its answer stays.
     #[must_use]
     pub fn only(&self, mut chosen: impl FnMut(RowRef<'_>) -> bool) -> Self {
         let rows = self.rows.iter().zip(self.rows());
@@ -169,7 +169,7 @@ impl<L> Page<L> {
             text: self.text.clone(),
             rows: rows.map(|(span, _)| span.clone()).collect(),
             next: None,
-            damage: None,
+            damage: self.damage.clone(),
         }
     }
 }
@@ -232,5 +232,8 @@ mod tests {
             broken: vec![broken],
         }));
         assert!(damaged.fills(3) && !damaged.fills(4));
+        // Else it would be looked for in all of the window, and not between the rows beside it.
+        let some = damaged.only(|row| row.json != b"{}");
+        assert_eq!((some.len(), some.damage()), (1, damaged.damage()));
     }
 }
