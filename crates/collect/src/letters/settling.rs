@@ -101,7 +101,8 @@ impl Letters {
             }
         }
         self.leaving.retain(|_, number| unread.contains(number));
-        if self.leaving.is_empty() && self.unusable.is_empty() {
+        // A letter that has left may lie a second time in a file that was not read.
+        if unread.is_empty() && self.unusable.is_empty() {
             store.delete(SETTLED).await?;
             self.is_settling = false;
         } else {

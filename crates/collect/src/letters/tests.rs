@@ -616,3 +616,24 @@ async fn a_letter_that_has_left_its_file_is_kept_anew_before_the_others_have_lef
     assert_eq!(texts(&files).await, ["first"]);
     assert_eq!(open(&files).await.ids(), [first]);
 }
+
+/// Else the one that lay there would be sent once more.
+#[tokio::test]
+async fn a_letter_that_has_left_stays_filed_while_it_may_lie_in_a_file_that_cannot_be_read() {
+    let files = Files::default();
+    let (mut letters, first, second) = first_and_second(&files).await;
+    let ids = [first.clone()].into();
+    files.has_no_file(Some(&file_name(1)));
+    for seconds in [1, 3] {
+        let settled = letters.settle(&files, &ids, Settled::Accepted, at(seconds));
+        settled.await.unwrap();
+        if seconds == 1 {
+            // The same event is refused again, and lies in another file.
+            assert_eq!(keep(&mut letters, &files, 2, "first").await, first);
+        }
+    }
+    files.has_no_file(None);
+    assert_eq!(texts(&files).await, ["second"]);
+    assert_eq!(open(&files).await.ids(), [second]);
+    assert_eq!(files.names(), [file_name(2)]);
+}
