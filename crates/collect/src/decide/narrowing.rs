@@ -46,9 +46,14 @@ impl Narrowing {
 }
 
 impl Bound {
+    /// No more than `most` is asked for from now on.
+    pub(crate) fn limit(&mut self, most: TimeDelta) {
+        self.most = Some(self.most.map_or(most, |before| before.min(most)));
+    }
+
     /// A window of this span failed: no more than `most` is asked for.
     pub(crate) fn fail(&mut self, span: TimeDelta, most: TimeDelta) {
-        self.most = Some(self.most.map_or(most, |before| before.min(most)));
+        self.limit(most);
         let (first, last) = SUCCESSES;
         match self.failed {
             None => self.wanted = first,
@@ -144,6 +149,8 @@ mod tests {
         let mut bound = Bound::default();
         bound.fail(minutes(40), minutes(20));
         bound.fail(minutes(20), minutes(10));
+        // One that was asked for before is too much, too.
+        bound.limit(minutes(30));
         for successes in [4, 8, 16, 32, 64, 64] {
             for _ in 0..successes {
                 assert_eq!(bound.most, Some(minutes(10)), "{successes}");

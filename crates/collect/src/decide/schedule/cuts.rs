@@ -45,7 +45,7 @@ impl Schedule {
     /// others are half as wide.
     pub fn expect_less(&mut self, lane: Lane, window: Window) {
         let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
-        self.narrowing.of(lane).most = Some(half);
+        self.narrowing.of(lane).limit(half);
     }
 
     /// The live edge fails together with the past before it: it goes on with its newest part alone.
