@@ -288,9 +288,17 @@ impl Coverage {
         let skipped: Vec<Window> = unread.chain(ahead).collect();
         self.reach(checkpoint);
         for window in skipped {
-            // It was moved back before, and is put right: what was read then stands as it did.
-            for unread in self.restore(window) {
-                self.skipped = with(&self.skipped, unread);
+            // It was moved back before, and is put right: what settled then goes on, too. What was final is skipped:
+            // new records of its hours have begun, and would say that none of its rows were accepted.
+            let again = self.again.iter().filter_map(|one| one.within(window));
+            let settled = again.filter(|one| matches!(one.phase, Phase::Settling(_)));
+            let settled: Vec<Stretch> = settled.collect();
+            for part in &settled {
+                self.paint(part.window, part.phase, part.rows);
+            }
+            for rest in without(&[window], settled.iter().map(|part| part.window)) {
+                self.paint(rest, Phase::Final, 0.0);
+                self.skipped = with(&self.skipped, rest);
             }
         }
         self.memory = self.memory.max(checkpoint);

@@ -107,8 +107,8 @@ impl Coverage {
         given_up
     }
 
-    /// What of a window was read before it was asked for again stands as it did. The rest becomes final, and is
-    /// returned.
+    /// What of a window was read before a backfill asked for it again stands as it did. The rest becomes
+    /// final, and is returned.
     pub(super) fn restore(&mut self, window: Window) -> Vec<Window> {
         let again = self.again.iter();
         let read: Vec<Stretch> = again.filter_map(|one| one.within(window)).collect();
