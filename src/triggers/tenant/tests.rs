@@ -460,6 +460,7 @@ async fn a_version_that_damage_makes_later_is_put_right() {
 async fn a_state_that_is_gone_is_told() {
     let all = storage();
     takes(&all, &graph(ONE)).await;
+    collected(&all).await;
     for subject in [graph(TWO), graph("a.example")] {
         takes(&all, &graph(TWO)).await;
         let gone = graph(TWO).folder();
