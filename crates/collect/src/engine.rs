@@ -163,8 +163,8 @@ fn without_latency(limits: SourceLimits) -> SourceLimits {
 /// What came of asking.
 #[derive(Debug)]
 enum Answer<L> {
-    /// A page, or none, for this reader.
-    Page(usize, Result<Page<L>, SourceError>),
+    /// A page, or none, for this reader. So many rows filled one when it was asked for.
+    Page(usize, u32, Result<Page<L>, SourceError>),
     /// The source's time, or none, for the reader of the live edge.
     Time(Result<(), SourceError>),
 }

@@ -64,6 +64,8 @@ pub(crate) struct WindowRead<S: Source, K: Sink> {
     pub(crate) link: Option<S::Link>,
     pub(crate) draft: Draft<K::Batch>,
     pub(crate) pages: u32,
+    /// So many rows fill the page that came last, or more.
+    pub(crate) full_page: u32,
     pub(crate) rows: u64,
     pub(crate) new: u64,
     /// Rows among them of which no other status was known.
@@ -179,6 +181,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
             link: None,
             draft,
             pages: 0,
+            full_page: 0,
             rows: 0,
             new: 0,
             first_seen: 0,

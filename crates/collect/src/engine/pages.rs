@@ -14,8 +14,8 @@ use crate::{
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn answered(&mut self, answer: Answer<S::Link>) -> Flow {
-        let (reader, page) = match answer {
-            Answer::Page(reader, page) => (reader, page),
+        let (reader, full_page, page) = match answer {
+            Answer::Page(reader, full_page, page) => (reader, full_page, page),
             Answer::Time(told) => {
                 self.time_came(told);
                 return Ok(());
@@ -25,6 +25,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         };
         read.reader = reader;
+        // The source may have become another one meanwhile: the page is of the one or of the other.
+        read.full_page = full_page.min(self.parts.source.limits().rows_per_page);
         self.taken_in = Some((read.lane, read.window));
         match page {
             Ok(page) => {
@@ -113,7 +115,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             false => read.trail.step(&page, is_news),
         };
         // It may be the last one all the same: then more requests say so.
-        let may_lack_a_link = page.fills(self.schedule.limits().rows_per_page);
+        let may_lack_a_link = page.fills(read.full_page);
         drop(page);
         match distrust {
             _ if goes_on => Box::pin(self.walk_on(read, step)).await,

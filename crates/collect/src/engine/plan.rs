@@ -217,9 +217,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         (lane, question, link): (Lane, Question, Option<S::Link>),
     ) {
         let source = Arc::clone(&self.parts.source);
+        let full_page = source.limits().rows_per_page;
         let task = self.asked.spawn(async move {
             let page = source.page(lane, question, link).await;
-            Answer::Page(reader, page)
+            Answer::Page(reader, full_page, page)
         });
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.asked_by = Some(task.id());

@@ -66,6 +66,8 @@ pub(super) struct Play {
     pub(super) orders_hang: Option<Duration>,
     /// So many rows fill a page.
     pub(super) full_page: u32,
+    /// After so long the source is another one, whose pages so many rows fill.
+    pub(super) successor: Option<(Duration, u32)>,
 }
 
 impl Default for Play {
@@ -79,6 +81,7 @@ impl Default for Play {
             recipients_shown: 0,
             orders_hang: None,
             full_page: 5000,
+            successor: None,
         }
     }
 }
@@ -93,6 +96,7 @@ struct Stage {
     /// A message with so many rows may have others; 0 for never.
     recipients_shown: u32,
     rows_per_page: u32,
+    successor: Option<(Duration, u32)>,
     /// How long a page takes, and a delivery.
     takes: (Duration, Duration),
     clock: Clock,
@@ -191,9 +195,11 @@ impl Source for Scripted {
     }
 
     fn limits(&self) -> SourceLimits {
+        let successor = self.0.successor;
+        let successor = successor.filter(|(after, _)| self.0.begun.elapsed() >= *after);
         SourceLimits {
             rows_per_window: 100_000,
-            rows_per_page: self.0.rows_per_page,
+            rows_per_page: successor.map_or(self.0.rows_per_page, |(_, rows)| rows),
             pages_per_window: 300,
             recipients_shown: self.0.recipients_shown,
             ..LIMITS
@@ -302,6 +308,7 @@ impl Play {
                 script: Box::new(script),
                 recipients_shown: self.recipients_shown,
                 rows_per_page: self.full_page,
+                successor: self.successor,
                 takes: self.takes,
                 clock: Clock::virtual_from(now),
                 begun: tokio::time::Instant::now(),
@@ -643,4 +650,25 @@ fn a_full_page_of_the_last_second_hides_none_of_the_others() {
     for row in 150..199 {
         assert!(seen.sent.contains_key(&row), "{row}: {seen:?}");
     }
+}
+
+/// It was asked for before the change, and shows no more than the service before it does.
+#[test]
+fn a_page_that_is_under_way_while_the_source_changes_is_measured_by_what_it_was_asked_of() {
+    let play = Play {
+        full_page: 100,
+        successor: Some((Duration::from_secs(5), 5000)),
+        // Meanwhile the loop turns, and follows the source.
+        takes: (Duration::from_secs(25), SOON),
+        ..read_once()
+    };
+    let ages = (0..300).map(|n| TimeDelta::milliseconds(1000 + 300 * n));
+    let (seen, missing) = play.run(ages, |ask| {
+        let is_before = ask.elapsed < Duration::from_secs(30);
+        let most = if is_before { 100 } else { 5000 };
+        Ok((ask.rows.iter().copied().take(most).collect(), None))
+    });
+    assert_eq!(seen.sent.len(), 300, "{seen:?}");
+    assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
+    assert!(missing < MINUTE * 5, "{missing}");
 }
