@@ -13,7 +13,8 @@ use crate::triggers::{
 
 pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
     let delivered = process.own_metric("forwarded_events_total").unwrap_or(0.0);
-    let dropped = process.own_metric("discarded_events_total").unwrap_or(0.0);
+    // So the metric is called: none of them was dropped.
+    let dead_letters = process.own_metric("discarded_events_total").unwrap_or(0.0);
     let lag = process.own_metric("events_lags");
     let seconds = started(process).map(|started| (now - started).num_seconds());
     #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
@@ -25,12 +26,14 @@ pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
     if let Some(lag) = lag {
         text.push_str(&format!("; the newest is {lag:.0} s old"));
     }
-    if dropped > 0.0 {
-        text.push_str(&format!("; {dropped} went to the dead letters"));
+    if dead_letters > 0.0 {
+        text.push_str(&format!("; {dead_letters} went to the dead letters"));
     }
     let facts = json!({
         "events": delivered,
-        "dropped": dropped,
+        "dead_letters": dead_letters,
+        // The same under its earlier name.
+        "dropped": dead_letters,
         "events_per_second": rate,
         "newest_event_age_seconds": lag,
     });
@@ -108,6 +111,8 @@ mod tests {
             line.text,
             "7 events since its start; 2 went to the dead letters"
         );
+        assert_eq!(line.facts["dead_letters"], 2.0);
+        assert_eq!(line.facts["dropped"], 2.0, "its earlier name");
         assert!(!line.bad);
     }
 }
