@@ -107,10 +107,21 @@ fn listed(codes: &Value) -> Option<u64> {
         .map_or(std::slice::from_ref(codes), Vec::as_slice);
     let mut listed = codes.iter().filter_map(|code| match code {
         Value::String(text) => named(text).or_else(|| text.trim().parse().ok()),
-        code => code.as_u64(),
+        code => code.as_u64().or_else(|| whole(code.as_f64()?)),
     });
     // Which is none.
     listed.find(|code| *code > 0)
+}
+
+/// A code that is written with a decimal point.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a whole number, and no large one"
+)]
+fn whole(code: f64) -> Option<u64> {
+    let is_code = code.fract() == 0.0 && (0.0..1e12).contains(&code);
+    is_code.then_some(code as u64)
 }
 
 /// The code in a text like `AADSTS7000215: Invalid client secret`.

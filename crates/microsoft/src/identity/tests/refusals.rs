@@ -116,12 +116,15 @@ async fn odd_parts_take_nothing_from_the_others() {
             }
         }
     }
-    let only = r#"{"error":null,"error_description":null,"error_codes":["50196"]}"#;
-    says(
-        &refused(secret(), 400, only).await,
-        ErrorClass::Person,
-        &["AADSTS50196", "loop"],
-    );
+    for code in [r#""50196""#, "50196.0"] {
+        let only =
+            format!(r#"{{"error":null,"error_description":null,"error_codes":[0.5,{code}]}}"#);
+        says(
+            &refused(secret(), 400, &only).await,
+            ErrorClass::Person,
+            &["AADSTS50196", "loop"],
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
