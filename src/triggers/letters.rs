@@ -94,9 +94,48 @@ pub(super) async fn perform(
         let Some(answer) = answer else {
             break;
         };
-        work.offered(&mut letters, &store, now(), &id, &answer)
-            .await?;
+        let kept = work.offered(&mut letters, &store, now(), &id, &answer);
+        kept.await.map_err(|error| unkept(&answer, id, error))?;
     }
     work.tell(&store, now()).await?;
     Ok(work.outcome)
+}
+
+/// The intake has an event, and its letter may be there still.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the intake has accepted the event of the dead letter {id}, and that could not be kept: see that the data \
+     directory can be written. The letter may still be listed, and its event comes twice when it is sent again"
+)]
+struct Unkept {
+    id: String,
+    source: io::Error,
+}
+
+fn unkept(answer: &Result<(), String>, id: String, source: io::Error) -> RunError {
+    match answer {
+        Ok(()) => RunError::failed(Unkept { id, source }),
+        Err(_) => source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::http::chain;
+
+    use super::*;
+
+    #[test]
+    fn what_may_come_twice_is_said_of_an_event_that_was_accepted() {
+        let said = |answer| {
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            chain(&unkept(&answer, "f00d".to_owned(), full))
+        };
+        let accepted = said(Ok(()));
+        for part in ["f00d", "comes twice", "no storage space"] {
+            assert!(accepted.contains(part), "{accepted}");
+        }
+        let refused = said(Err("no".to_owned()));
+        assert!(!refused.contains("twice"), "{refused}");
+    }
 }
