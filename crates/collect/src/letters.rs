@@ -192,7 +192,8 @@ impl Letters {
     }
 
     /// Keeps what cannot be delivered: on return it is safe on the disk, under this id; none when a
-    /// person must make room first. The same content is kept once.
+    /// person must make room first. The same content is kept once. What is too long for one file is kept in
+    /// parts, and the id is that of the first.
     ///
     /// # Errors
     /// When it could not be written. The next call begins a new file.
@@ -202,7 +203,31 @@ impl Letters {
         now: DateTime<Utc>,
         undelivered: Undelivered,
     ) -> io::Result<Option<String>> {
-        let id = id(&self.owner.intake, &undelivered.content);
+        let letter = Letter {
+            id: id(&self.owner.intake, &undelivered.content),
+            time: now,
+            reason: undelivered.reason,
+            intake: self.owner.intake.clone(),
+            message_id: self.owner.message_id(&undelivered.content),
+            copy_sent: undelivered.copy_sent,
+            content: undelivered.content,
+        };
+        let mut first = None;
+        for part in letter.parts()? {
+            let Some(id) = self.keep_letter(store, part).await? else {
+                return Ok(None);
+            };
+            first.get_or_insert(id);
+        }
+        Ok(first)
+    }
+
+    async fn keep_letter(
+        &mut self,
+        store: &impl Store,
+        letter: Letter,
+    ) -> io::Result<Option<String>> {
+        let id = letter.id.clone();
         if self.places.contains_key(&id) {
             return Ok(Some(id));
         }
@@ -211,15 +236,6 @@ impl Letters {
             // Its file cannot be read for the moment.
             self.doubled.extend(self.leaving.remove(&id));
         }
-        let letter = Letter {
-            id: id.clone(),
-            time: now,
-            reason: undelivered.reason,
-            intake: self.owner.intake.clone(),
-            message_id: self.owner.message_id(&undelivered.content),
-            copy_sent: undelivered.copy_sent,
-            content: undelivered.content,
-        };
         let line = line(&letter)?;
         let length = line.len() as u64;
         let stock = self.stock();
@@ -243,7 +259,7 @@ impl Letters {
         self.doubled.remove(&number);
         self.files.insert(number, bytes + length);
         self.open = Some(number);
-        self.place(id.clone(), number, now);
+        self.place(id.clone(), number, letter.time);
         Ok(Some(id))
     }
 

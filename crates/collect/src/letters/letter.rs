@@ -1,9 +1,19 @@
 //! What a letter is, and what becomes of it.
 
+use std::io;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use rows::RowKey;
 use serde::{Deserialize, Serialize};
+
+use super::{FILE_BYTES, id, line};
+
+/// What is too long for one file is kept in parts of so many bytes, which take a third more in base64.
+const PART: usize = 8 << 20;
+
+/// However it is escaped, a shorter text fits into a file.
+const SHORT: usize = 2 << 20;
 
 /// A letter as it lies in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +35,36 @@ pub struct Letter {
     /// What cannot be delivered.
     #[serde(flatten)]
     pub content: Content,
+}
+
+impl Letter {
+    /// The letter itself; or, when it is too long for one file, which nobody could read then, letters with the parts
+    /// of its content as bytes.
+    pub(super) fn parts(self) -> io::Result<Vec<Self>> {
+        if self.content.text().len() <= SHORT || line(&self)?.len() as u64 <= FILE_BYTES {
+            return Ok(vec![self]);
+        }
+        let bytes = match &self.content {
+            Content::Bytes(text) => BASE64_STANDARD.decode(text).map_err(io::Error::other)?,
+            content => content.text().as_bytes().to_vec(),
+        };
+        let count = bytes.len().div_ceil(PART);
+        let parts = bytes.chunks(PART).map(Content::bytes).enumerate();
+        let parts = parts.map(|(at, content)| Self {
+            id: id(&self.intake, &content),
+            time: self.time,
+            reason: format!(
+                "{} (part {} of {count} of its bytes, as it is too long for one file)",
+                self.reason,
+                at + 1
+            ),
+            intake: self.intake.clone(),
+            message_id: self.message_id.clone(),
+            copy_sent: self.copy_sent,
+            content,
+        });
+        Ok(parts.collect())
+    }
 }
 
 /// What cannot be delivered.

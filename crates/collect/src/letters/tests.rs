@@ -100,6 +100,40 @@ async fn the_same_content_is_kept_once_for_an_intake() {
     assert_eq!(other.stock().letters, 2);
 }
 
+/// A file is read up to the length at which it is closed.
+#[tokio::test]
+async fn what_is_too_long_for_a_file_is_kept_in_parts_that_are_found_again() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    let text: String = (0..3_000_000).map(|n| format!("{n:07}")).collect();
+    let first = keep(&mut letters, &files, 0, &text).await;
+    assert_eq!(keep(&mut letters, &files, 9, &text).await, first, "once");
+    let (mut bytes, mut reasons) = (Vec::new(), Vec::new());
+    let look = |letter: Letter| {
+        assert_eq!(letter.message_id.as_deref(), Some("<21000000>"));
+        bytes.push(letter.content);
+        reasons.push(letter.reason);
+    };
+    each(&files, look).await.unwrap();
+    let parts = text.as_bytes().chunks(8 << 20).map(Content::bytes);
+    assert!(bytes.iter().cloned().eq(parts), "{reasons:?}");
+    assert!(
+        reasons[0].starts_with("the intake says no (part 1 of 3 "),
+        "{reasons:?}"
+    );
+    let again = open(&files).await;
+    assert!(again.files.values().all(|bytes| *bytes <= FILE_BYTES));
+    assert!(again.stock().letters == 3 && again.ids().contains(&first));
+    // Bytes are parted as they are.
+    let content = Content::bytes(text.as_bytes());
+    let whole = Undelivered {
+        content,
+        ..undelivered("")
+    };
+    let kept = letters.keep(&files, at(9), whole).await.unwrap();
+    assert_eq!(kept, Some(first));
+}
+
 #[tokio::test]
 async fn rotation_begins_a_new_file_and_deletes_nothing() {
     let files = Files::default();
