@@ -4,7 +4,8 @@
 //! `null`, or no JSON at all. The page is read item by item then: strict rows stay as they are. In
 //! others a raw control character is escaped, and bytes that are not UTF-8 become U+FFFD, both
 //! inside of strings only; nothing else is forgiven. What cannot be mended like this is named, and
-//! left out. From what is left a strict page is made, which takes the usual way.
+//! left out. From what is left a strict page is made, which takes the usual way. Damage in front of the
+//! list, and text behind the page, are named like that, too, where no link can be in them.
 //!
 //! # What somebody can do who writes the subject
 //!
@@ -16,6 +17,7 @@
 //! once, is dated (when mended: within the window), and stands between commas. A subject that
 //! completes both rows makes strict JSON, which no reader can tell from two rows.
 
+mod around;
 mod text;
 
 use std::{borrow::Cow, collections::HashMap};
@@ -25,6 +27,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use rows::{Broken, RowKey, RowKeyer, json::Scanner, reader::RowReader};
 
+use self::around::{list_end, list_start, mended_head, without_rest};
 use self::text::{forgive, has_raw_controls, is_row, names, object, unchanging};
 use super::row;
 
@@ -39,9 +42,6 @@ const MOST_BROKEN: usize = 1000;
 
 /// Items that are no objects are recognized up to this length.
 const SCALAR: usize = 4096;
-
-/// The list ends with one of so many last closing brackets.
-const LAST_BRACKETS: usize = 4;
 
 /// Bytes are looked at so many times at most in search of the next row.
 const EFFORT: usize = 8;
@@ -72,9 +72,17 @@ pub(super) fn mend(
     keyer: &RowKeyer,
     is_page: impl Fn(&[u8]) -> bool,
 ) -> Option<Mended> {
-    let start = list_start(body)?;
-    let head = body.get(..=start)?;
-    let end = list_end(body, start, |tail| is_page(&[head, tail].concat()))?;
+    let (body, rest) = without_rest(body);
+    let mut front = None;
+    let (start, head) = match list_start(body) {
+        Some(start) => (start, Cow::Borrowed(body.get(..=start)?)),
+        None => {
+            let (start, head) = mended_head(body)?;
+            front = body.get(..=start);
+            (start, Cow::Owned(head.into_bytes()))
+        }
+    };
+    let end = list_end(body, start, |tail| is_page(&[&*head, tail].concat()))?;
     let mut list = List {
         body,
         end,
@@ -85,47 +93,13 @@ pub(super) fn mend(
         found: Vec::new(),
     };
     list.read(start + 1)?;
-    list.mended(head)
+    let behind = Some(rest).filter(|rest| !rest.is_empty());
+    list.mended(&head, front, behind)
 }
 
 /// By how many bytes a page may grow.
 fn most_growth(body: &[u8]) -> usize {
     body.len() / GROWTH + SLACK
-}
-
-/// The place of the bracket that opens the list of rows.
-fn list_start(body: &[u8]) -> Option<usize> {
-    let text = match str::from_utf8(body) {
-        Ok(text) => text,
-        Err(error) => str::from_utf8(body.get(..error.valid_up_to())?).ok()?,
-    };
-    let mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    let mut start = None;
-    // It ends where the list begins.
-    let _ =
-        Scanner::starting_at(text, mark).object(|scanner, name| match (name, scanner.peek()?) {
-            ("value" | "d", b'[') => {
-                start = Some(scanner.position());
-                None
-            }
-            ("d", b'{') => scanner.object(|scanner, name| {
-                if name == "results" && scanner.peek()? == b'[' {
-                    start = Some(scanner.position());
-                    return None;
-                }
-                scanner.pass_value()
-            }),
-            _ => scanner.pass_value(),
-        });
-    start
-}
-
-/// The place of the bracket that closes the list: nobody who writes a row writes after it.
-fn list_end(body: &[u8], start: usize, is_tail: impl Fn(&[u8]) -> bool) -> Option<usize> {
-    let places = (start + 1..body.len()).rev();
-    let brackets = places.filter(|place| body.get(*place) == Some(&b']'));
-    let mut last = brackets.take(LAST_BRACKETS);
-    last.find(|place| body.get(*place..).is_some_and(&is_tail))
 }
 
 /// A list of rows, and what was found in it.
@@ -331,8 +305,9 @@ impl List<'_> {
         })
     }
 
-    /// The page, in which everything stands after `head`.
-    fn mended(&self, head: &[u8]) -> Option<Mended> {
+    /// The page, in which everything stands after `head`. What was damaged in `front` of the list, and what stands
+    /// `behind` the page, are none of its items.
+    fn mended(&self, head: &[u8], front: Option<&[u8]>, behind: Option<&[u8]>) -> Option<Mended> {
         let tail = self.body.get(self.end..)?;
         let grown = most_growth(self.body).saturating_sub(self.growth);
         let mut text = Vec::with_capacity(self.body.len() + grown);
@@ -342,6 +317,31 @@ impl List<'_> {
         let mut rows = 0;
         let mut newer = None;
         let mut same = HashMap::<Vec<u8>, u64>::new();
+        let mut leave_out = |bytes: &[u8], position, newer, older| {
+            let unchanging = unchanging(bytes);
+            let before = same.get(&unchanging).copied().unwrap_or(0);
+            let key = self.keyer.opaque(&unchanging, before);
+            same.insert(unchanging, before + 1);
+            broken.push(Broken {
+                bytes: Bytes::copy_from_slice(bytes),
+                key,
+                position,
+                newer,
+                older,
+            });
+        };
+        // When the first row at a place, or behind it, was received.
+        let older = |index| {
+            let mut after = self.found.iter().skip(index);
+            let older = after.find_map(|item| match item {
+                Found::Row(row) => Some(row.received),
+                Found::Broken { .. } => None,
+            });
+            older.flatten()
+        };
+        if let Some(front) = front {
+            leave_out(front, 0, None, older(0));
+        }
         for (index, item) in self.found.iter().enumerate() {
             match item {
                 Found::Row(row) => {
@@ -360,24 +360,12 @@ impl List<'_> {
                 }
                 Found::Broken { start, end, .. } => {
                     let bytes = self.body.get(*start..*end)?.trim_ascii();
-                    let unchanging = unchanging(bytes);
-                    let before = same.get(&unchanging).copied().unwrap_or(0);
-                    let key = self.keyer.opaque(&unchanging, before);
-                    same.insert(unchanging, before + 1);
-                    let mut after = self.found.iter().skip(index);
-                    let older = after.find_map(|item| match item {
-                        Found::Row(row) => Some(row.received),
-                        Found::Broken { .. } => None,
-                    });
-                    broken.push(Broken {
-                        bytes: Bytes::copy_from_slice(bytes),
-                        key,
-                        position: index + 1,
-                        newer,
-                        older: older.flatten(),
-                    });
+                    leave_out(bytes, index + 1, newer, older(index));
                 }
             }
+        }
+        if let Some(behind) = behind {
+            leave_out(behind, self.found.len() + 1, newer, None);
         }
         text.extend_from_slice(tail);
         Some(Mended { text, keys, broken })

@@ -37,7 +37,7 @@ pub struct Broken {
     pub bytes: Bytes,
     /// A hash of them.
     pub key: RowKey,
-    /// Where it is among the rows of its page, counted from 1.
+    /// Where it is among the rows of its page, counted from 1; 0 for what stands in front of them.
     pub position: usize,
     /// When the row before it was received, if there is one.
     pub newer: Option<DateTime<Utc>>,

@@ -270,13 +270,55 @@ fn what_has_no_certain_list_is_no_page() {
         &whole[..whole.len() - 40],
         b"{\"value\":7}",
         b"\xff{\"value\":[]}",
-        b"{\"a\n\":1,\"value\":[null]}",
+        b"{\"a\":\x01,\"value\":[null]}",
+        b"{\"@odata.nextLink\":\"x\n\",\"value\":[null]}",
+        b"{\"d\":{\"__next\":\"x\xe9\",\"results\":[null]}}",
+        b"{\"value\":[]},\"@odata.nextLink\":\"x\"}",
         b"{\"value\":[null],\"error\":{}}",
         b"",
     ] {
         let read = Envelope::read_or_mend(body.to_vec().into(), window(), &keyer(), &[]);
         assert!(read.is_err(), "{}", String::from_utf8_lossy(body));
     }
+}
+
+/// Else none of the rows would ever come.
+#[test]
+fn damage_around_the_list_costs_no_row() {
+    let rows = [row("1", b"before"), row("2", b"\n"), row("3", b"behind")].join(&b',');
+    let page = |head: &[u8], behind: &[u8]| {
+        let tail = br#"],"@odata.nextLink":"x?y"}"#;
+        let body = [head, &rows, tail, behind].concat();
+        let (_, envelope, _) =
+            Envelope::read_or_mend(body.clone().into(), window(), &keyer(), &[]).unwrap();
+        assert_eq!(envelope.next.as_deref(), Some("x?y"));
+        let (rows, mended, broken) = read(&body);
+        assert_eq!(
+            (ids(&rows), mended.len()),
+            (vec!["1".into(), "2".into(), "3".into()], 1)
+        );
+        broken
+    };
+    let whole = br#"{"@odata.context":"[c]","value":["#;
+    for head in [
+        &b"{\"@odata.context\":\"[\xe9]\",\"value\":["[..],
+        b"{\"@odata.context\":\"[\0]\", \"value\": [",
+        b"\xef\xbb\xbf{\"a\n\":[1],\"value\":[",
+    ] {
+        let broken = page(head, b"\n");
+        assert_eq!(broken.len(), 1);
+        assert_eq!((&broken[0].bytes[..], broken[0].position), (head, 0));
+        assert!(broken[0].newer.is_none() && broken[0].older.is_some());
+        assert_eq!(page(head, b"")[0].key, broken[0].key, "it is known again");
+    }
+    for behind in [&b"\0\0"[..], b"\n<!-- a proxy: so it says -->\n", b","] {
+        let broken = page(whole, behind);
+        assert_eq!(broken.len(), 1);
+        let last = behind.trim_ascii();
+        assert_eq!((&broken[0].bytes[..], broken[0].position), (last, 4));
+        assert!(broken[0].newer.is_some() && broken[0].older.is_none());
+    }
+    assert_eq!(page(b"{\"a\":\"\xe9\",\"value\":[", b"x").len(), 2);
 }
 
 #[test]
