@@ -1,6 +1,6 @@
 //! What of the timeline was never read, for people.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
     coverage::Coverage,
     evidence::{Evidence, Loss},
@@ -18,6 +18,9 @@ use super::{
 /// What the timeline tells beside the position.
 #[derive(Debug)]
 pub(super) struct Gaps(Found);
+
+/// That there was no row for so long is told.
+const SILENT: TimeDelta = TimeDelta::hours(20);
 
 /// So many intervals are told, the newest of them.
 const MOST_INTERVALS: usize = 500;
@@ -105,6 +108,24 @@ impl Gaps {
         ))
     }
 
+    /// That no row is in what was read, and is read again, although it is long; none else.
+    pub(super) fn silent(&self) -> Option<(String, Value)> {
+        let coverage = self.coverage()?;
+        let read = Window::new(coverage.settling_since()?, coverage.edge())?;
+        if read.span() < SILENT || coverage.rows(read) > 0.0 {
+            return None;
+        }
+        let text = format!(
+            "none was received from {}, as far as the service shows. If mail was received, it has perhaps \
+             ended without saying so: where `service` is a setting, set it to `graph`",
+            from_to(&read)
+        );
+        Some((
+            text,
+            json!({"none_from": read.start(), "none_to": read.end()}),
+        ))
+    }
+
     /// How each part of the timeline stands, oldest first, for machines.
     pub(super) fn timeline(&self) -> Value {
         let intervals = self.coverage().map(Coverage::intervals).unwrap_or_default();
@@ -172,6 +193,29 @@ mod tests {
 
     fn window(start: i64, end: i64) -> Window {
         Window::new(at(start), at(end)).unwrap()
+    }
+
+    /// A service that has ended may answer with empty pages for ever.
+    #[test]
+    fn a_day_in_which_no_row_was_received_is_told() {
+        let told = |end, rows: &[(i64, i64, u64)]| {
+            let mut coverage = Coverage::new(at(0));
+            coverage.reach(at(end));
+            for (start, end, rows) in rows {
+                coverage.read(window(*start, *end), at(*end), *rows);
+            }
+            let timeline = Timeline::new(at(end), coverage, Lateness::default());
+            Gaps(Found::Timeline(Box::new(timeline))).silent()
+        };
+        let (text, facts) = told(1200, &[(0, 1200, 0)]).unwrap();
+        assert!(
+            text.contains("2026-11-18 11:06:40 UTC to 2026-11-19 "),
+            "{text}"
+        );
+        assert_eq!(facts["none_to"], json!(at(1200)));
+        assert_eq!(told(1199, &[(0, 1199, 0)]), None);
+        assert_eq!(told(1300, &[(0, 1300, 0), (900, 901, 1)]), None);
+        assert_eq!(told(1300, &[]), None, "nothing was read");
     }
 
     #[tokio::test]

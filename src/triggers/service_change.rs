@@ -12,6 +12,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::words::moment;
+
 /// Two refusals closer to one another are one.
 const APART: Duration = Duration::from_secs(120);
 
@@ -31,6 +33,45 @@ pub(super) struct Change {
     tried: Option<Instant>,
     /// Since when there has been no whole page, for any reason.
     failing: Option<Reading>,
+}
+
+/// So long without a row is told, once in this time.
+const SILENT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether pages have rows. A service that has ended may answer with empty ones for ever, which look like those of a
+/// tenant without mail: that changes nothing, and a person is to know.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    /// The first page without rows since the last row.
+    since: Option<Reading>,
+    told: Option<Instant>,
+}
+
+impl Silence {
+    /// A page came. Since when there was no row, by the local clock, when a person is to be told now.
+    pub(super) fn page(&mut self, has_rows: bool, at: Reading) -> Option<DateTime<Utc>> {
+        if has_rows {
+            *self = Self::default();
+            return None;
+        }
+        let first = *self.since.get_or_insert(at);
+        let last = self.told.unwrap_or(first.instant);
+        let is_due = at.instant.saturating_duration_since(last) >= SILENT;
+        is_due.then(|| {
+            self.told = Some(at.instant);
+            first.wall
+        })
+    }
+}
+
+/// What a person is told of it.
+pub(super) fn silent(since: DateTime<Utc>) -> String {
+    format!(
+        "The Reporting Web Service has shown no row since {}. That is right if no mail was received since. Else it \
+         does not say that it has ended: set `service` to `graph`, and read what is older than `settle_time` again \
+         with a backfill",
+        moment(since)
+    )
 }
 
 /// That the Reporting Web Service has said that it has ended, without a whole page since: what the next
@@ -214,6 +255,25 @@ mod tests {
         assert!(change.evidence().is_none() && !change.wants_graph());
         change.answered();
         assert_eq!(change.failed(at(3606)), None);
+    }
+
+    #[test]
+    fn a_day_without_a_row_is_told_once_a_day_until_one_comes() {
+        let start = Instant::now();
+        let wall = |hour: u64| DateTime::from_timestamp(hour.cast_signed() * 3600, 0).unwrap();
+        let at = |hour: u64| Reading {
+            wall: wall(hour),
+            instant: start + Duration::from_secs(hour * 3600),
+        };
+        let mut silence = Silence::default();
+        let mut page = |hour, has_rows| silence.page(has_rows, at(hour));
+        assert_eq!(page(0, true), None);
+        for (hour, told) in [(1, false), (24, false), (25, true), (48, false), (49, true)] {
+            assert_eq!(page(hour, false), told.then(|| wall(1)), "{hour}");
+        }
+        assert_eq!(page(50, true), None);
+        assert_eq!((page(51, false), page(74, false)), (None, None));
+        assert_eq!(page(75, false), Some(wall(51)));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use tokio::task;
 use super::{
     details,
     row_text::TraceText,
-    service_change::Change,
+    service_change::{Change, Silence, silent},
     service_choice::{Choice, DecidedUnder, Decision, Passwords, SERVICE_FILE},
     source::{GraphSource, Reporting, source_error},
     tenant::Origin,
@@ -50,6 +50,7 @@ pub(super) struct Services {
     parts: TwoServices,
     is_graph: AtomicBool,
     change: Mutex<Change>,
+    silence: Mutex<Silence>,
     /// One at a time changes over.
     changing: tokio::sync::Mutex<()>,
     storage: Storage,
@@ -106,6 +107,7 @@ impl Services {
             parts,
             is_graph: AtomicBool::new(is_graph),
             change: Mutex::new(change.unwrap_or_default()),
+            silence: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             storage,
             log,
@@ -246,11 +248,22 @@ impl Services {
         let shows_the_end = link.is_none() && question.message.is_none();
         let page = self.parts.reporting.service.page(question, link).await;
         let page = self.judge(page, shows_the_end);
+        if let Ok(page) = &page {
+            self.listen(!page.is_empty());
+        }
         self.remember().await;
         Ok(page?.map_next(|link| ServiceLink {
             by_graph: false,
             link,
         }))
+    }
+
+    /// The Reporting Web Service has answered with a page, with rows or without.
+    fn listen(&self, has_rows: bool) {
+        let now = self.clock.reading();
+        if let Some(since) = lock(&self.silence).page(has_rows, now) {
+            self.log.warning(silent(since));
+        }
     }
 
     /// Keeps that a password was refused or accepted, and what there is of evidence.

@@ -95,11 +95,16 @@ impl Sample {
     fn nothing(&self) -> &'static str {
         if self.more {
             "the first page of the last hour shows no row of it, and further pages follow, which are not read here"
-        } else if self.rows + self.damaged > 0 {
-            "no row that can be read is known to be of the last hour"
-        } else {
+        } else if self.is_empty() {
             "no row was received in the last hour"
+        } else {
+            "no row that can be read is known to be of the last hour"
         }
+    }
+
+    /// Whether it is of a whole answer without any row.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.more && self.rows + self.damaged == 0
     }
 
     fn tell_oddities(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

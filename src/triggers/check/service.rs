@@ -215,7 +215,14 @@ impl Ending {
             }
             (Err(_), _) if !self.shows_them => findings.skip(topic, "only a page of rows tells"),
             (Ok(sample), Concern::Query) => {
-                let text = format!("{sample}{note}");
+                let may_have_ended = match reader {
+                    Asked::Reporting(_) if sample.is_empty() => {
+                        "; the Reporting Web Service may answer like this, too, once it has ended: if mail was \
+                         received, set `service` to `graph`"
+                    }
+                    _ => "",
+                };
+                let text = format!("{sample}{note}{may_have_ended}");
                 match sample.greedy().is_some() {
                     true => findings.warn(topic, text, sample.facts()),
                     false => findings.pass(topic, text, sample.facts()),

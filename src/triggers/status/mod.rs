@@ -336,6 +336,8 @@ async fn timeline(
     let gone = |name, text| line(name, text, Value::Null, true);
     lines.extend(gaps.lost().map(|text| gone("lost", text)));
     lines.extend(gaps.skipped().map(|text| gone("skipped", text)));
+    let silent = gaps.silent();
+    lines.extend(silent.map(|(text, facts)| line("rows", text, facts, false)));
     let settling = match gaps.settling() {
         Some(settling) if runs => settling,
         Some(settling) => format!("{settling}, once the trigger runs"),

@@ -248,6 +248,27 @@ fn what_fails_for_long_names_what_else_can_be_read() {
     }
 }
 
+/// Nothing tells it from one without mail: nothing is changed, and a person can tell.
+#[test]
+fn a_service_that_shows_no_row_any_more_is_told_and_stays() {
+    let mut scenario = backlog();
+    let empty = Canned {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        body: r#"{"d":{"results":[]}}"#.to_owned(),
+        location: None,
+    };
+    scenario.timeline = vec![turn(HOUR, retired(empty))];
+    let site = Site::new(OAUTH, &scenario);
+    site.live(life(20 * HOUR, Ending::Stop, 0));
+    site.says_not("has shown no row since");
+    site.live(life(27 * HOUR, Ending::Stop, 0));
+    assert_eq!(site.said("has shown no row since"), 1, "{}", site.output());
+    site.says("set `service` to `graph`");
+    assert_eq!(site.said(CHANGED), 0);
+    assert_eq!(asked(&site, Endpoint::Graph), 0);
+}
+
 /// Without an answer of Graph nothing is changed: the service may be back, and what is missing is
 /// said.
 #[test]
