@@ -232,6 +232,7 @@ mod tests {
         );
         let empty = Sample::of(&page(&[]), hour, None, None);
         assert_eq!(empty.to_string(), "no row was received in the last hour");
+        assert!(empty.is_empty() && !sample.is_empty());
         let odd = [at(40), at(0), at(-100_000), None];
         let odd = Sample::of(&page(&odd), hour, None, None);
         assert!(
