@@ -16,7 +16,7 @@ pub(super) const FIRST_START_FILE: &str = "first_start.json";
 
 /// When it was, by the local clock, which may be wrong: by itself it moves nothing.
 #[derive(Debug, Serialize, Deserialize)]
-struct FirstStart {
+pub(super) struct FirstStart {
     version: u64,
     started: DateTime<Utc>,
 }

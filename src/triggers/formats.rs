@@ -12,19 +12,19 @@ use collect::{
     verify::{VerifyOrder, VerifyProgress},
 };
 use sekoia::{RunError, StateFile, Storage, StorageError};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
-    first_start::FIRST_START_FILE,
-    service_choice::{SERVICE_FILE, SIGN_IN_FILE},
-    source::QUOTA_FILE,
+    first_start::{FIRST_START_FILE, FirstStart},
+    service_choice::{Decision, RefusedPassword, SERVICE_FILE, SIGN_IN_FILE},
+    source::{QUOTA_FILE, UsedQuota},
     state::STATE_FILE,
     tenant::{TENANT_COPY, TENANT_FILE},
 };
 
 /// The version of all formats that have their version inside, and the latest that is known. Files
-/// without a version are of the first.
+/// without a version are of the first. No later one is 3, 5 or 9, which one wrong bit makes of it.
 pub(super) const VERSION: u64 = 1;
 
 /// The key of the version in the state file, which other modules write, too.
@@ -107,7 +107,7 @@ impl Later {
             };
             let version = version(&text, key);
             if let Some(version) = version.filter(|version| *version > VERSION)
-                && !is_flipped(storage, name, &text).await?
+                && !is_flipped(storage, name, &text, version).await?
             {
                 return Ok(Some(Self {
                     name: name.to_owned(),
@@ -132,10 +132,24 @@ impl Later {
 }
 
 /// Whether a version is a later one only as the file is damaged: its checksum says so, or its copy, which is
-/// otherwise the same. Each is written with the version that wrote it.
-async fn is_flipped(storage: &Storage, name: &str, text: &[u8]) -> Result<bool, StorageError> {
-    if name == TIMELINE_FILE {
-        return Ok(!timeline::is_intact(text));
+/// otherwise the same, and was written with the version that wrote it. What costs nothing if it was a later one
+/// after all is believed by its number, when all else is as this version writes it.
+async fn is_flipped(
+    storage: &Storage,
+    name: &str,
+    text: &[u8],
+    version: u64,
+) -> Result<bool, StorageError> {
+    let is_as_written = match name {
+        TIMELINE_FILE => return Ok(!timeline::is_intact(text)),
+        QUOTA_FILE => Some(is_as_written::<UsedQuota>(text)),
+        SERVICE_FILE => Some(is_as_written::<Decision>(text)),
+        SIGN_IN_FILE => Some(is_as_written::<RefusedPassword>(text)),
+        FIRST_START_FILE => Some(is_as_written::<FirstStart>(text)),
+        _ => None,
+    };
+    if let Some(is_as_written) = is_as_written {
+        return Ok(is_as_written && is_one_bit_off(version));
     }
     let mut pairs = PAIRS.into_iter();
     let Some((_, copy, key)) = pairs.find(|(file, ..)| *file == name) else {
@@ -150,6 +164,22 @@ async fn is_flipped(storage: &Storage, name: &str, text: &[u8]) -> Result<bool, 
     let take = |object: &mut Map<String, Value>| object.remove(key)?.as_u64();
     let (_, known) = (take(&mut current), take(&mut before));
     Ok(known.is_some_and(|version| version <= VERSION) && current == before)
+}
+
+/// Whether a text has what this version writes, and nothing else.
+fn is_as_written<T: Serialize + DeserializeOwned>(text: &[u8]) -> bool {
+    let found = serde_json::from_slice::<Value>(text).ok();
+    let known = serde_json::from_slice::<T>(text).ok();
+    let known = known.and_then(|known| serde_json::to_value(known).ok());
+    found.is_some() && found == known
+}
+
+/// Whether one wrong bit has made this version of the one that is known.
+fn is_one_bit_off(version: u64) -> bool {
+    let (found, known) = (version.to_string(), VERSION.to_string());
+    let bytes = found.bytes().zip(known.bytes());
+    let wrong: u32 = bytes.map(|(one, other)| (one ^ other).count_ones()).sum();
+    found.len() == known.len() && wrong == 1
 }
 
 /// The content of a file; none when it is missing or damaged.
@@ -272,6 +302,39 @@ mod tests {
             for (before, is_later) in [(object(1), false), (object(3), true)] {
                 storage.write(other, before).await.unwrap();
                 assert_eq!(later().await.is_some(), is_later, "{name}");
+            }
+        }
+    }
+
+    /// They are written anew, and hold what this version has written: else the process would end for ever.
+    #[tokio::test]
+    async fn what_is_found_anew_is_told_from_a_later_version_by_its_number() {
+        for (name, rest) in [
+            (QUOTA_FILE, r#""requests":[1795000000000]"#),
+            (
+                SERVICE_FILE,
+                r#""settings":"f00d","refusals":["2026-11-18T11:00:00Z","2026-11-18T11:05:00Z"],"said":"gone","since":"2026-11-18T11:06:00Z""#,
+            ),
+            (
+                SIGN_IN_FILE,
+                r#""settings":"f00d","salt":"11111111-aaaa-4aaa-8aaa-111111111111","password":"a7","refused":[1795000000000]"#,
+            ),
+            (FIRST_START_FILE, r#""started":"2026-11-18T11:00:00Z""#),
+        ] {
+            for (version, more, is_later) in [
+                (3, "", false),
+                (5, "", false),
+                (9, "", false),
+                (2, "", true),
+                (11, "", true),
+                (3, ",\"other\":7", true),
+            ] {
+                let text = format!("{{\"version\":{version},{rest}{more}}}");
+                assert_eq!(
+                    later(name, &text).await.is_some(),
+                    is_later,
+                    "{name} {text}"
+                );
             }
         }
     }

@@ -126,7 +126,7 @@ pub(super) fn without_client() -> RunError {
 /// long as the settings and these bits do: with another one each time, some copies of the file
 /// would tell enough.
 #[derive(Debug, Serialize, Deserialize)]
-struct RefusedPassword {
+pub(super) struct RefusedPassword {
     version: u64,
     settings: String,
     salt: Uuid,
