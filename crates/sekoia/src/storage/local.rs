@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub(super) use self::list::collect;
 use self::list::is_absent;
-use self::steps::{behind_link, is_there, mode, parent, put_aside, sync_directory, write};
+use self::steps::{behind_link, clear, is_there, mode, parent, put_aside, sync_directory, write};
 use super::{
     LONGEST, StorageError,
     lock::{Held, Lock},
@@ -57,6 +57,7 @@ impl LocalBackend {
             source: owner::explained(error, &root, &root),
         })?;
         let lock = Lock::take(&root)?;
+        clear(&root);
         Ok(Self {
             lock: Some(Arc::new(Mutex::new(lock))),
             temporary: Arc::default(),

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use base::files;
@@ -23,6 +24,42 @@ const PRIVATE: [&str; 6] = [
 
 /// So are files of this kind.
 const LOGS: &str = ".log";
+
+/// What another process is writing is younger.
+const LEFT: Duration = Duration::from_secs(60 * 60);
+
+/// Folders of files lie so deep.
+const DEPTH: u32 = 5;
+
+/// Deletes the temporary files of processes that were killed while they wrote. What cannot be looked at stays.
+pub(super) fn clear(directory: &Path) {
+    clear_down(directory, DEPTH);
+}
+
+fn clear_down(directory: &Path, depth: u32) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries {
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        if metadata.is_dir() && depth > 0 {
+            clear_down(&entry.path(), depth - 1);
+        }
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| {
+            let number = name.strip_prefix('.')?;
+            number.strip_suffix(".tmp")
+        });
+        let is_ours = number.is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
+        if is_ours && metadata.is_file() && age.is_some_and(|age| age >= LEFT) {
+            // It only takes room.
+            _ = fs::remove_file(entry.path());
+        }
+    }
+}
 
 /// Whether an open file is still to be found in some directory: others may have deleted it.
 pub(super) fn is_there(file: &File) -> bool {
@@ -130,7 +167,46 @@ fn is_not_offered(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+
+    #[test]
+    fn what_killed_processes_have_left_is_cleared_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("tenants/x/graph");
+        fs::create_dir_all(&inside).unwrap();
+        let make = |path: &Path, age: Duration| {
+            let file = File::create(path).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        };
+        let (old, new) = (LEFT + Duration::from_secs(9), Duration::from_secs(9));
+        for directory in [folder.path(), inside.as_path()] {
+            make(&directory.join(".17.tmp"), old);
+            // Of others, or of one who writes at this moment.
+            for name in [".tmp", "17.tmp", ".x17.tmp", ".17", "context.json"] {
+                make(&directory.join(name), old);
+            }
+            make(&directory.join(".18.tmp"), new);
+            fs::create_dir(directory.join(".19.tmp")).unwrap();
+        }
+        clear(folder.path());
+        for directory in [folder.path(), inside.as_path()] {
+            assert!(!directory.join(".17.tmp").exists());
+            for name in [
+                ".tmp",
+                "17.tmp",
+                ".x17.tmp",
+                ".17",
+                "context.json",
+                ".18.tmp",
+                ".19.tmp",
+            ] {
+                assert!(directory.join(name).exists(), "{name}");
+            }
+        }
+        clear(&folder.path().join("absent"));
+    }
 
     /// Else nothing could be written to such a file system, and the trigger would stand still.
     #[test]
