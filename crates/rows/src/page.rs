@@ -160,6 +160,30 @@ impl<L> Page<L> {
         }
     }
 
+    /// The same page, on which rows that are `chosen` count as what cannot be read as rows.
+    #[must_use]
+    pub fn broken_at(mut self, mut chosen: impl FnMut(RowRef<'_>) -> bool) -> Self {
+        let (mut rows, mut broken) = (Vec::with_capacity(self.rows.len()), Vec::new());
+        for (at, (span, row)) in self.rows.iter().zip(self.rows()).enumerate() {
+            if !chosen(row) {
+                rows.push(span.clone());
+                continue;
+            }
+            broken.push(Broken {
+                bytes: Bytes::copy_from_slice(row.json),
+                key: row.key,
+                position: at + 1,
+                newer: row.received,
+                older: row.received,
+            });
+        }
+        self.rows = rows;
+        if let Some(damage) = &mut self.damage {
+            damage.broken.extend(broken);
+        }
+        self
+    }
+
     /// The page with those of its rows that are `chosen`, without a link. What was wrong with its answer stays.
     #[must_use]
     pub fn only(&self, mut chosen: impl FnMut(RowRef<'_>) -> bool) -> Self {
@@ -235,5 +259,13 @@ mod tests {
         // Else it would be looked for in all of the window, and not between the rows beside it.
         let some = damaged.only(|row| row.json != b"{}");
         assert_eq!((some.len(), some.damage()), (1, damaged.damage()));
+        let broken = damaged.broken_at(|row| row.json == b"{}");
+        assert_eq!(
+            (broken.len(), broken.damage().unwrap().broken.len()),
+            (1, 2)
+        );
+        assert!(broken.fills(3) && !broken.fills(4));
+        let last = broken.damage().unwrap().broken.last().unwrap();
+        assert_eq!((&last.bytes[..], last.position), (&b"{}"[..], 1));
     }
 }

@@ -125,7 +125,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 },
                 page,
             ) => {
-                if is_proven
+                // What is another thing in each answer cannot be proven, and would hold its window for ever.
+                let is_in_vain = !is_proven
+                    && others_are_whole
+                    && page.is_some()
+                    && !matches!(read.lane, Lane::Live | Lane::Verify)
+                    && self.damage.is_in_vain(read.window);
+                let page = page.map(|(page, damage)| match is_in_vain {
+                    true => {
+                        let page = page.broken_at(|row| unsteady.contains(&row.key));
+                        let damage = page.damage().cloned().unwrap_or(damage);
+                        (page, damage)
+                    }
+                    false => (page, damage),
+                });
+                if (is_proven || is_in_vain)
                     && let Some((page, damage)) = page
                     // What a verification meets was put aside before, or is said of its hour.
                     && (read.lane == Lane::Verify && !self.sends_hours_again()

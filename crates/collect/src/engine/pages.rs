@@ -36,7 +36,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 match damaged {
                     Some(sentence) => Box::pin(self.doubt(read, Some(page), &sentence)).await,
                     None => {
-                        self.damage.whole_pages += 1;
+                        self.damage.was_whole(read.window);
                         if let Some(doubt) = read.doubt.take() {
                             self.tell(Event::Recovered(doubt.answers));
                         }

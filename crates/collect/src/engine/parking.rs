@@ -17,6 +17,21 @@ const PROVING: Duration = Duration::from_secs(120);
 /// So many kinds of damage are remembered.
 const MOST_KINDS: usize = 16;
 
+/// What has been another thing in each answer for so long, while so many other pages came whole, will not come
+/// otherwise.
+const IN_VAIN: (Duration, u64) = (Duration::from_secs(24 * 60 * 60), 24);
+
+/// So many windows with such a thing are remembered: more than rest.
+const MOST_IN_VAIN: usize = 64;
+
+/// A window that is as narrow as can be, and when it was asked for in vain first.
+#[derive(Clone, Copy, Debug)]
+struct InVain {
+    window: Window,
+    since: Instant,
+    whole_pages: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct SeenDamage {
     traces: u64,
@@ -73,9 +88,34 @@ pub(super) struct DamageRecord {
     at_blind_cut: Option<u64>,
     /// Each kind in the first two windows that lie apart.
     seen: Vec<SeenDamage>,
+    in_vain: Vec<InVain>,
 }
 
 impl DamageRecord {
+    /// A page of this window came whole.
+    pub(super) fn was_whole(&mut self, window: Window) {
+        self.whole_pages += 1;
+        self.in_vain.retain(|one| one.window != window);
+    }
+
+    /// What is damaged on the page of a window that is as narrow as can be is another thing in each answer. Whether
+    /// that has been so for long enough, beside others that came whole.
+    pub(super) fn is_in_vain(&mut self, window: Window) -> bool {
+        if let Some(known) = self.in_vain.iter().find(|one| one.window == window) {
+            let whole_pages = self.whole_pages - known.whole_pages;
+            return known.since.elapsed() >= IN_VAIN.0 && whole_pages >= IN_VAIN.1;
+        }
+        if self.in_vain.len() == MOST_IN_VAIN {
+            self.in_vain.remove(0);
+        }
+        self.in_vain.push(InVain {
+            window,
+            since: Instant::now(),
+            whole_pages: self.whole_pages,
+        });
+        false
+    }
+
     /// Whether one more window may wait beside so many: pages still come whole.
     pub(super) fn may_park(&self, parked: usize) -> bool {
         let others_are_whole = self.at_last != Some(self.whole_pages);
@@ -196,6 +236,22 @@ mod tests {
         while parking.take_due().is_some() {}
         record.parks();
         assert!(record.may_park(parking.len()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_is_asked_for_in_vain_after_a_day_beside_whole_ones() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        let window = |start| Window::new(at(start), at(start + 1)).unwrap();
+        let mut record = DamageRecord::default();
+        assert!(!record.is_in_vain(window(7)));
+        tokio::time::advance(IN_VAIN.0).await;
+        assert!(!record.is_in_vain(window(7)), "nothing was answered");
+        for _ in 0..IN_VAIN.1 {
+            record.was_whole(window(8));
+        }
+        assert!(record.is_in_vain(window(7)) && !record.is_in_vain(window(9)));
+        record.was_whole(window(7));
+        assert!(!record.is_in_vain(window(7)), "it begins anew");
     }
 
     #[test]

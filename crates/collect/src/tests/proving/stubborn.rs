@@ -297,6 +297,27 @@ fn a_row_that_is_damaged_in_another_way_each_time_is_not_delivered_each_time() {
     });
 }
 
+/// Else its window would never count as read, and the position would stay before it.
+#[test]
+fn a_row_that_is_damaged_in_another_way_each_time_becomes_a_letter_after_a_day() {
+    on_virtual_time(async {
+        let bench = Bench::new(60);
+        *bench.mended.lock().unwrap() = Some((75, Some(0)));
+        let rows = bench.rows.lock().unwrap().len();
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(23 * 3600)).await;
+            assert_eq!(kept_letters(&bench).await, 0);
+            tokio::time::sleep(Duration::from_secs(4 * 3600)).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(kept_letters(&bench).await, 1);
+        assert_eq!(bench.times(), [1]);
+        assert_eq!(bench.sent.lock().unwrap().len(), rows - 1);
+        let checkpoint = bench.disk.checkpoint.lock().unwrap().unwrap();
+        assert!(bench.clock.now() - checkpoint < TimeDelta::hours(1));
+    });
+}
+
 /// The first page is answered each time, so that the window is in reach.
 #[test]
 fn links_that_are_refused_as_too_old_keep_no_row_back() {
