@@ -167,8 +167,6 @@ fn is_not_offered(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     #[test]
@@ -178,7 +176,8 @@ mod tests {
         fs::create_dir_all(&inside).unwrap();
         let make = |path: &Path, age: Duration| {
             let file = File::create(path).unwrap();
-            file.set_modified(SystemTime::now() - age).unwrap();
+            let now = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(now - age).unwrap();
         };
         let (old, new) = (LEFT + Duration::from_secs(9), Duration::from_secs(9));
         for directory in [folder.path(), inside.as_path()] {

@@ -1,6 +1,6 @@
 //! One instance at a time.
 
-use std::{fs, sync::atomic::Ordering};
+use std::{fs, sync::atomic::Ordering, time::Duration};
 
 use base::http::chain;
 use emulator::{ConditionalWrites, ObjectStore};
@@ -271,7 +271,7 @@ async fn a_lease_that_cannot_be_renewed_is_told_again_and_as_an_error_where_a_pe
         let start = format!("- {level} - Cannot renew the lease on the object store");
         lines.iter().filter(|line| line.contains(&start)).count()
     };
-    let seconds = |count| tokio::time::sleep(std::time::Duration::from_secs(count));
+    let seconds = |count| tokio::time::sleep(Duration::from_secs(count));
     world.net.store.fail(Some(503));
     seconds(300).await;
     let outage = said("WARNING");
@@ -313,9 +313,9 @@ async fn a_store_that_comes_later_is_waited_for() {
         world.said(&start)
     };
     let comes = async {
-        tokio::time::sleep(std::time::Duration::from_secs(290)).await;
+        tokio::time::sleep(Duration::from_secs(290)).await;
         assert!(said("WARNING") && !said("ERROR"), "it may pass by itself");
-        tokio::time::sleep(std::time::Duration::from_secs(110)).await;
+        tokio::time::sleep(Duration::from_secs(110)).await;
         assert!(said("ERROR"), "somebody should look");
         world.net.store.fail(None);
     };
