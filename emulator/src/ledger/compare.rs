@@ -8,6 +8,9 @@ use crate::{Discretion, Status, TraceRow, microsoft::details::Step, time::instan
 /// Fields that belong to the query, not to the row.
 const OF_THE_QUERY: [&str; 5] = ["__metadata", "StartDate", "EndDate", "Index", "@odata.type"];
 
+/// Nanoseconds of a thousandth of a second.
+const THOUSANDTH: i64 = 1_000_000;
+
 /// What happened to the message, if the module was told to ask.
 pub(super) const DETAILS: &str = "details";
 
@@ -139,7 +142,7 @@ impl Expected {
     }
 }
 
-/// Whether `text` is `time`, as far as its digits go.
+/// Whether `text` is `time`, as far as its digits go. Graph shows thousandths of a second, also with more digits.
 fn is_time(text: &str, time: DateTime<Utc>) -> bool {
     let digits = match text.split_once('.') {
         Some((_, fraction)) => fraction.trim_end_matches('Z').len() as u32,
@@ -149,7 +152,9 @@ fn is_time(text: &str, time: DateTime<Utc>) -> bool {
     let nanos = i64::from(time.timestamp_subsec_nanos());
     text.parse::<DateTime<Utc>>().is_ok_and(|given| {
         given.timestamp() == time.timestamp()
-            && i64::from(given.timestamp_subsec_nanos()) == nanos - nanos % grain
+            && [grain, THOUSANDTH]
+                .map(|grain| nanos - nanos % grain)
+                .contains(&i64::from(given.timestamp_subsec_nanos()))
     })
 }
 

@@ -79,13 +79,16 @@ fn check(
     let memories = [StatePart::KnownRows, StatePart::Timeline];
     let mut damages = scenario.lives.iter().filter_map(|life| life.damage);
     let remembers = !damages.any(|damage| memories.contains(&damage.to));
+    // Of what was received before, nothing is collected.
+    let hours = scenario.trigger["start_time"].as_i64().unwrap();
     for (number, minutes) in late.iter().enumerate() {
         let recipient = format!("late-{number}@contoso.example");
-        let row = NewRow::new(start - TimeDelta::minutes(*minutes), &recipient);
-        site.emulator.add_row(row);
+        let minutes = TimeDelta::minutes(*minutes % (60 * hours));
+        site.emulator
+            .add_row(NewRow::new(start - minutes, &recipient));
     }
     let before = site.verdict();
-    let order = order(&site, start - scenario.traffic.backlog.span);
+    let order = order(&site, start - TimeDelta::hours(hours));
     let mut may_double = 0;
     if let Some(BreakOff {
         seconds,
