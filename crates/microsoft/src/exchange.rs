@@ -17,7 +17,7 @@ use base::{
     retry::retry_after,
 };
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{AGE, AUTHORIZATION, CACHE_CONTROL, DATE},
@@ -42,6 +42,9 @@ use super::{
 
 /// The id that a client gives its request; the service repeats it in its own log.
 const REQUEST_ID: &str = "client-request-id";
+
+/// Each service keeps rows for longer.
+const KEPT: TimeDelta = TimeDelta::days(1);
 
 /// Sends signed requests to one service.
 #[derive(Debug)]
@@ -247,6 +250,15 @@ impl Exchange {
         match (window.end() - self.time().now).to_std() {
             Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
             _ => Ok(()),
+        }
+    }
+
+    /// The service has refused a window as older than what it keeps. Of one that ended lately that says nothing
+    /// of its reach: the time is later than it seems, and is learnt anew. Else nothing would be answered any
+    /// more that tells it.
+    pub(super) fn refused_as_old(&self, window: Window) {
+        if self.time().now - window.end() < KEPT {
+            lock(&self.service_clock).doubt(Instant::now());
         }
     }
 

@@ -53,9 +53,18 @@ impl ReportingService {
             }
         };
         let refused = |answer: &Answer| self.refused(answer, link);
-        self.exchange
-            .page(&url, window, Urgency::Now, refused, form)
-            .await
+        let page = self
+            .exchange
+            .page(&url, window, Urgency::Now, refused, form);
+        let page = page.await;
+        if let Err(error) = &page
+            && let ErrorClass::OutOfReach { .. } = error.class()
+            && link.is_none()
+            && question.message.is_none()
+        {
+            self.exchange.refused_as_old(window);
+        }
+        page
     }
 
     /// Asks the service for its time, with a question that any clock may ask: what it answers is

@@ -400,3 +400,20 @@ fn a_date_of_last_year_takes_nothing_back_that_rows_have_shown() {
         unharmed(trigger, &scenario, "last year").says_not("counted as read");
     }
 }
+
+/// By such a time Microsoft refuses all that is asked for as too old, and no page would tell it any more.
+#[test]
+fn a_time_by_which_nothing_is_answered_is_learnt_anew() {
+    for trigger in ALL {
+        let mut scenario = no_mail();
+        let lie = Action::Fault {
+            endpoint: endpoint(trigger),
+            seconds: Some(HOUR),
+            rule: Fault::date_ahead(-226 * DAY).into(),
+        };
+        scenario.timeline = vec![at(HOUR, lie), at(3 * HOUR, Action::MassMail(7))];
+        scenario.lives = vec![life(4 * HOUR, Ending::Stop, 0)];
+        let site = unharmed(trigger, &scenario, "no rows");
+        assert_eq!(site.verdict().expected, 7, "{trigger}");
+    }
+}

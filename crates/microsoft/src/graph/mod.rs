@@ -169,9 +169,9 @@ impl Graph {
                 ErrorClass::Transient { after: Some(_) } => {
                     lock(&self.exchange.service_clock).is_earlier();
                 }
+                ErrorClass::OutOfReach { .. } => self.exchange.refused_as_old(window),
                 // Of its time it says nothing.
-                ErrorClass::OutOfReach { .. }
-                | ErrorClass::Narrow
+                ErrorClass::Narrow
                 | ErrorClass::Throttled { .. }
                 | ErrorClass::Transient { after: None } => {}
                 _ => lock(&self.exchange.service_clock).doubt(Instant::now()),
