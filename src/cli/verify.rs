@@ -42,8 +42,8 @@ use crate::triggers::backfill::{self, Task};
                   trigger that runs on the same data does it beside its own work, with what that leaves of the \
                   quota; else this command does it itself. It goes on where it was when it is given again after \
                   a stop. Without --from it goes on with what is not finished.\n\nA DATE is written as for \
-                  `backfill`; the range is widened to full hours of UTC. Hours that the collection still reads \
-                  again are not verified.",
+                  `backfill`; the range is widened to full hours of UTC. Hours that the collection is not \
+                  done with are not verified.",
     after_help = outcome::exit_codes(),
     group(ArgGroup::new("wish").args(["from", "resend", "cancel", "last"]))
 )]

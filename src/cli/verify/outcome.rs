@@ -56,7 +56,7 @@ pub(super) fn came_out(
     } else if has(&[Finding::Proven]) {
         (0, "proven")
     } else {
-        // All that was asked for is still read again by the collection.
+        // The collection is not done with any of what was asked for.
         (0, "open")
     }
 }
@@ -91,7 +91,7 @@ pub(super) fn title(finding: Finding) -> &'static str {
         }
         Finding::Many => "with more than 40 rows that differ",
         Finding::Resent => "sent again",
-        Finding::Open => "not final yet, as the collection still reads them again",
+        Finding::Open => "not final yet, as the collection is not done with them",
         Finding::Unprovable => "not provable",
     }
 }
@@ -125,7 +125,7 @@ pub(super) fn hour(verdict: &Verdict) -> String {
             let reason = verdict.reason.as_deref().unwrap_or("no reason is known");
             return format!("not provable: {reason}");
         }
-        Finding::Open => return "not final yet: the collection still reads it again".to_owned(),
+        Finding::Open => return "not final yet: the collection is not done with it".to_owned(),
         Finding::Many => format!(
             "more than 40 rows differ: {accepted} were accepted, Microsoft shows {shown}; \
              `message-trace verify --resend {}` sends all of them again, up to {accepted} for the \

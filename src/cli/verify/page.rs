@@ -292,7 +292,7 @@ fn method() -> Markup {
         h2 { "What it does not show" }
         ul {
             li { "Hours before this module collected them, and hours whose record is lost: they are not provable." }
-            li { "Hours that are not final: the collection still reads them again." }
+            li { "Hours that are not final: the collection is not done with them." }
             li { "Statuses that changed after the last reading of an hour: only that some did is said." }
             li {
                 "Two different sets of rows with the same sums. Nobody can choose addresses that bring this \
