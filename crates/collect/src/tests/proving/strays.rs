@@ -78,6 +78,23 @@ fn they_are_not_looked_out_for_for_ever() {
     });
 }
 
+/// Their records are made of their rows when these are forgotten, and not before.
+#[test]
+fn hours_whose_rows_are_remembered_for_longer_are_open_and_are_proven_later() {
+    on_virtual_time(async {
+        let bench = Bench::new(20);
+        let until = bench.clock.now() + TimeDelta::hours(20);
+        let kept = serde_json::json!({"version": 1, "until": until}).to_string();
+        bench.disk.write(FILE, kept.into()).await.unwrap();
+        bench.lives(End::Stop, bench.collects()).await;
+        assert_eq!(finds(&bench, 1).await, [Finding::Open; HOURS as usize]);
+        let life = tokio::time::sleep(Duration::from_secs(26 * 3600));
+        bench.lives(End::Stop, life).await;
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+        assert_eq!(bench.times(), [1]);
+    });
+}
+
 /// Else a start would take them for new ones.
 #[test]
 fn what_is_shown_on_and_on_is_remembered_on_and_on_over_a_start() {
