@@ -1,7 +1,7 @@
 //! Any scenario ends with every row delivered once.
 //!
-//! The same few scenarios are drawn in each run, and with `PROPTEST_CASES` as many new ones for each trigger. A failing test prints the
-//! smallest scenario that it has found, with the command that replays it.
+//! The same few scenarios are drawn in each run, and with `PROPTEST_CASES` as many new ones for each trigger.
+//! A failing test prints the smallest scenario that it has found, with the command that replays it.
 
 use std::{collections::BTreeSet, env, fs};
 
