@@ -3,7 +3,8 @@
 //! A batch is suspected only when it fails although others are accepted that were sent after it had failed
 //! first, and taken apart then. An event is given up only after it *alone* was refused three times over at
 //! least ten minutes while others were sent and accepted in between. What says little of it counts a
-//! quarter as much.
+//! quarter as much. Where an intake fails at random, as requests show whose events it accepts later, it
+//! takes as many more as no chance would bring.
 
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ const OVER: Duration = Duration::from_secs(600);
 
 /// The pause between two of them.
 const BETWEEN: Duration = Duration::from_secs(300);
+
+/// An event that is given up has failed so often as chance would bring in fewer cases than this.
+const CHANCE: f64 = 1e-9;
 
 /// A request without an answer, or with a 5xx, says little, and so does a success of an event alone
 /// that proves nothing: so many of them count as one refusal.
@@ -47,8 +51,13 @@ pub(super) enum Finding {
 /// What is known of events that fail together, or of one that fails alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Case {
-    /// How far requests had come when they failed first, or when that last counted.
+    /// How far requests had come when they failed first.
+    began: Option<Acceptances>,
+    /// The same, or when that last counted.
     acceptances: Option<Acceptances>,
+    /// Failures of just these events, and those of the event alone while others were accepted.
+    failures: u32,
+    alone: u32,
     outages: u32,
     /// Refusals of the event alone that count, and since when.
     refusals: u32,
@@ -59,9 +68,24 @@ impl Case {
     /// Events that were found not to be accepted while others were.
     pub(super) fn since(accepted: Acceptances) -> Self {
         Self {
+            began: Some(accepted),
             acceptances: Some(accepted),
             ..Self::default()
         }
+    }
+
+    /// What is known of a part of the events: which of them have failed is not.
+    pub(super) fn of_part(self) -> Self {
+        Self {
+            failures: 0,
+            alone: 0,
+            ..self
+        }
+    }
+
+    /// The events are accepted after all: so many failures were not for their sake.
+    pub(super) fn failed_by_chance(&mut self) -> u32 {
+        std::mem::take(&mut self.failures)
     }
 
     /// The moment after which others must have been sent and accepted.
@@ -92,6 +116,8 @@ impl Case {
             Failure::Uncertain => Failure::Failed(Cause::Outage),
             failed => failed,
         };
+        let is_evidence = is_for_events(failure) && self.others_accepted(accepted);
+        self.alone += u32::from(is_evidence);
         if !self.counts(failure, accepted) {
             return Finding::Nothing;
         }
@@ -99,18 +125,24 @@ impl Case {
         self.outages = 0;
         self.refusals += 1;
         let since = *self.since.get_or_insert(now);
-        if self.refusals >= REFUSALS && now.saturating_duration_since(since) >= OVER {
-            return Finding::Hopeless;
+        let began = *self.began.get_or_insert(accepted);
+        let is_hopeless = self.refusals >= REFUSALS
+            && now.saturating_duration_since(since) >= OVER
+            && accepted.share_by_chance(began).powf(f64::from(self.alone)) < CHANCE;
+        match is_hopeless {
+            true => Finding::Hopeless,
+            false => Finding::Suspect,
         }
-        Finding::Suspect
     }
 
     /// Whether a failure, when requests had come so far, says something of the events: those that failed
     /// together are suspect then. The count stays, as the evidence holds for the parts, too.
     pub(super) fn counts(&mut self, failure: Failure, accepted: Acceptances) -> bool {
-        if matches!(failure, Failure::Failed(Cause::Busy | Cause::Barred)) {
+        if !is_for_events(failure) {
             return false;
         }
+        self.failures += 1;
+        self.began.get_or_insert(accepted);
         let before = *self.acceptances.get_or_insert(accepted);
         if !accepted.prove_since(before) {
             return false;
@@ -132,6 +164,11 @@ impl Case {
             (Finding::Nothing, _) => others,
         }
     }
+}
+
+/// Whether the reason of a failure may be in the events.
+fn is_for_events(failure: Failure) -> bool {
+    !matches!(failure, Failure::Failed(Cause::Busy | Cause::Barred))
 }
 
 #[cfg(test)]
@@ -237,6 +274,31 @@ mod tests {
             let mut alone = (0..99)
                 .map(|n| case.failed_alone(failure, gate.acceptances(), after(now, n * 300)));
             assert!(alone.all(|finding| finding == Finding::Nothing));
+        }
+    }
+
+    /// Two of three requests fail, and their events are accepted all the same when they are sent again.
+    #[tokio::test(start_paused = true)]
+    async fn no_event_is_hopeless_by_a_chance_that_others_have_met() {
+        let now = Instant::now();
+        for failure in [REFUSED, OUTAGE, Failure::Uncertain] {
+            let (mut gate, mut case) = (Gate::default(), Case::since(Acceptances::default()));
+            let mut asked = 0;
+            loop {
+                asked += 1;
+                let mut other = Case::default();
+                (0..2).for_each(|_| _ = other.counts(failure, gate.acceptances()));
+                gate.accepts();
+                gate.failed_by_chance(other.failed_by_chance());
+                assert_eq!(other.failed_by_chance(), 0, "it counts once");
+                let at = after(now, asked * 300);
+                if case.failed_alone(failure, gate.acceptances(), at) == Finding::Hopeless {
+                    break;
+                }
+            }
+            // 2/3 to the power of 52 is less than 1 in 10^9; of outages, each fourth is judged.
+            assert!((52..56).contains(&asked), "{failure:?} {asked}");
+            assert_eq!(case.of_part().failed_by_chance(), 0);
         }
     }
 }

@@ -196,6 +196,10 @@ impl Intake {
         let unaccepted = match self.attempt(&sent).await {
             Ok(Outcome::Failed(unaccepted)) => unaccepted,
             Ok(Outcome::Told(fates)) => {
+                if rest.is_empty() && fates.accepted(sent.len()) == sent.len() {
+                    let by_chance = load.case.failed_by_chance();
+                    self.gate().failed_by_chance(by_chance);
+                }
                 self.take_in((&sent, before), fates, &Case::since(before), receipt);
                 (load.failures, load.streak) = (0, Streak::default());
                 load.pieces.extend(rest);
@@ -351,7 +355,7 @@ impl Intake {
         attempts.failed();
         // It is kept in files, and may echo the key.
         let reason = self.0.around.log.masked(reason);
-        let events = InHand::new(parcel, case, reason, attempts);
+        let events = InHand::new(parcel, case.of_part(), reason, attempts);
         receipt.kept.push((range, events));
     }
 }

@@ -36,12 +36,22 @@ pub(super) const LONG_DOUBT: Duration = Duration::from_secs(3 * 3600);
 pub(super) struct Acceptances {
     begun: u64,
     accepted: u64,
+    /// How many requests were accepted, and how many had failed whose events were accepted later.
+    successes: u32,
+    by_chance: u32,
 }
 
 impl Acceptances {
     /// Whether there is such evidence since an earlier moment.
     pub(super) fn prove_since(self, before: Self) -> bool {
         self.accepted > before.begun
+    }
+
+    /// The share of requests since an earlier moment that failed by chance.
+    pub(super) fn share_by_chance(self, before: Self) -> f64 {
+        let by_chance = f64::from(self.by_chance - before.by_chance);
+        let successes = f64::from(self.successes - before.successes);
+        by_chance / (by_chance + successes).max(1.0)
     }
 }
 
@@ -131,12 +141,18 @@ impl Gate {
     pub(super) fn accepted(&mut self, before: Acceptances) {
         let (mut requests, refused, patience) = (self.requests, self.refused, self.patience);
         requests.accepted = requests.accepted.max(before.begun + 1);
+        requests.successes = requests.successes.saturating_add(1);
         *self = Self {
             requests,
             refused,
             patience,
             ..Self::default()
         };
+    }
+
+    /// So many requests had failed whose events are accepted now.
+    pub(super) fn failed_by_chance(&mut self, requests: u32) {
+        self.requests.by_chance = self.requests.by_chance.saturating_add(requests);
     }
 
     /// A request accepted nothing. `known` says that others were accepted since its events failed

@@ -213,6 +213,9 @@ impl Intake {
         let unaccepted = match self.attempt(&parcel).await? {
             Outcome::Failed(unaccepted) => unaccepted,
             Outcome::Told(fates) => {
+                if rest.is_empty() && fates.accepted(parcel.len()) == parcel.len() {
+                    self.gate().failed_by_chance(hand.case.failed_by_chance());
+                }
                 let mut receipt = Receipt::default();
                 self.take_in((&parcel, before), fates, &hand.case, &mut receipt);
                 for part in rest {

@@ -1,6 +1,10 @@
 //! Refusals of single events, of all events, and of large requests.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
+    sync::atomic::AtomicU64,
+};
 
 use base::delivery::{GivenUp, HeldEvents as _};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -464,6 +468,31 @@ async fn batches_of_refused_events_alone_do_not_keep_others_from_being_sent() {
         assert_eq!(seen.accepted.len(), 396 * 3, "{status}");
         assert!(seen.accepted.values().all(|times| *times == 1), "{status}");
         assert!(bench.said("failed again and again") > 0);
+    }
+}
+
+/// One of several machines behind an address may be ill.
+#[tokio::test(start_paused = true)]
+async fn an_intake_that_fails_at_random_makes_a_dead_letter_only_of_what_it_never_takes() {
+    for (status, seed) in [(503, 1_u64), (503, 2), (400, 3)] {
+        let requests = AtomicU64::new(0);
+        let (fake, seen) = filter(move |_, events| {
+            let request = requests.fetch_add(1, Relaxed);
+            // Three of four.
+            let drawn = BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, request));
+            let is_ill = !drawn.is_multiple_of(4);
+            (is_ill || is_poison(events)).then(|| (status, String::new()))
+        });
+        let bench = bench(&fake);
+        let batch = |n: u64| (n * 60, rows(n as usize, 5, if n == 3 { &[2] } else { &[] }));
+        let given_up = collect(&bench, (0..1000).map(batch).collect(), 24 * 3600).await;
+        assert_eq!(given_up.len(), 1, "{status} {seed}: {given_up:?}");
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.accepted.len(), 4999, "{status} {seed}");
+        assert!(
+            seen.accepted.values().all(|times| *times == 1),
+            "{status} {seed}"
+        );
     }
 }
 
