@@ -352,6 +352,12 @@ impl Schedule {
         }
     }
 
+    /// Whether the windows of a lane, of other times than the newest, are kept narrow, as the source has failed
+    /// at wider ones.
+    pub fn narrows_past(&self, lane: Lane) -> bool {
+        lane != Lane::Live && self.narrowing.past.most.is_some()
+    }
+
     /// The first page of a window that has more was read. When the window was made too wide, it is
     /// given back, and true is returned: a narrower one with the same start is asked for next.
     pub fn shorten(&mut self, lane: Lane, window: Window, first: Newest) -> bool {

@@ -18,7 +18,7 @@ mod pauses;
 
 use std::time::Duration;
 
-use base::retry::Backoff;
+use base::retry::{Backoff, drawn};
 use tokio::time::Instant;
 
 use crate::ErrorClass;
@@ -50,6 +50,9 @@ const OWN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(6
 
 /// Pauses of a reader whose window is about to be asked for in narrower ones.
 const NARROWING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+
+/// Pauses between windows that are kept narrow: there may be very many of them, answered at once.
+const WALK: (Duration, Duration) = (Duration::from_millis(750), Duration::from_millis(1250));
 
 /// Pauses after failures that a person must mend.
 const SLOW: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(150));
@@ -335,6 +338,12 @@ impl ServiceHealth {
             one.suspect = None;
             one.narrowing.next_pause(None)
         })
+    }
+
+    /// A reader has read a narrow window, and goes on with the next one at a walk: the source has failed at
+    /// wider ones.
+    pub(crate) fn walks(&mut self, reader: usize, now: Instant) {
+        self.pause(reader, now, true, |_| drawn(WALK.0, WALK.1));
     }
 
     /// A reader's window cannot be read, and there is no other way to ask for it. How long it pauses.

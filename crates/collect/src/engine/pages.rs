@@ -194,6 +194,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             lane, rows, new, ..
         } = *read;
         self.schedule.learn(lane, read.window, rows);
+        if self.schedule.narrows_past(lane) {
+            self.service.walks(read.reader, Instant::now());
+        }
         if lane == Lane::Backfill
             && let Some(backfill) = &mut self.backfill
         {
