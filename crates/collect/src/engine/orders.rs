@@ -324,8 +324,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         _ = self.tell_progress().await;
     }
 
-    /// An order to send rows once more has ended, and what told that is lost: it is told again, and not carried
-    /// out again.
+    /// Tells the end of an order that is not under way: it was cancelled before, or what told its end is lost.
     pub(super) async fn tell_ended<W: RangeWork>(
         &self,
         order: &RangeOrder<W>,

@@ -36,7 +36,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.break_off_night().await;
         }
         if order.cancelled {
-            return self.cancel_verification(order, known).await;
+            if under_way.is_some() {
+                // An hour whose rows are being delivered is finished first.
+                return self.give_up_verification().await;
+            }
+            self.orders.ended_verification = Some(order.id);
+            return self.tell_ended(&order, known, VerifyCounts::default()).await;
         }
         match under_way {
             Some(_) => Ok(()),
@@ -157,24 +162,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         verification.healing.insert(hour, healing);
         Box::pin(self.resend(hour, resumed)).await
-    }
-
-    /// The verification is cancelled. An hour whose rows are being delivered is finished first.
-    async fn cancel_verification(
-        &mut self,
-        order: VerifyOrder,
-        known: Option<VerifyProgress>,
-    ) -> Flow {
-        let now = self.time().now;
-        if self.verification.is_none() {
-            let begins = || VerifyProgress::new(order.id, VerifyCounts::default(), now);
-            let mut progress = known.unwrap_or_else(begins);
-            progress.phase = OrderPhase::Cancelled;
-            self.orders.ended_verification = Some(order.id);
-            self.save(&progress).await?;
-            return self.order_is_over();
-        }
-        self.give_up_verification().await
     }
 
     /// Nothing more of it is begun, and it ends when no hour's rows are being delivered.
