@@ -20,7 +20,7 @@ use crate::{
     Lane, Newest, Sink, Source,
     decide::{evidence::Moment, pending::PendingId},
     known::KeyRef,
-    outflow::Draft,
+    outflow::{Draft, Outflow},
     reader::{completion::Completion, descent::Descent, doubt::Doubt, trail::Trail},
 };
 
@@ -217,6 +217,12 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
         }
     }
 
+    /// What it has in hand, which is to be sent: the next rows come into another batch.
+    pub(crate) fn take_draft(&mut self, outflow: &mut Outflow<K>) -> Draft<K::Batch> {
+        let next = outflow.draft(self.lane, self.window);
+        std::mem::replace(&mut self.draft, next)
+    }
+
     /// Whether all of its pages were read, and a message is asked for by its id.
     pub(crate) fn is_completing(&self) -> bool {
         self.completion.asked().is_some()
@@ -363,7 +369,6 @@ mod tests {
     use super::*;
     use crate::{
         decide::pending::PendingWindows,
-        outflow::Outflow,
         testing::{SilentSink, SilentSource, at_second as at, seconds},
     };
 

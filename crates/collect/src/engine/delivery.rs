@@ -209,9 +209,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         leaving: &mut Leaving,
     ) -> Flow {
         if !read.draft.rows.is_empty() {
-            let next = self.outflow.draft(read.lane, read.window);
-            self.known.carry_instead(key_ref, read.draft.id, next.id);
-            let full = std::mem::replace(&mut read.draft, next);
+            let full = read.take_draft(&mut self.outflow);
+            self.known.carry_instead(key_ref, full.id, read.draft.id);
             self.send(full).await?;
             match self.push(&row, read, leaving) {
                 Ok(Pushed::Added) => {
@@ -263,8 +262,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             else {
                 break;
             };
-            let next = self.outflow.draft(read.lane, read.window);
-            let rest = std::mem::replace(&mut read.draft, next);
+            let rest = read.take_draft(&mut self.outflow);
             self.send(rest).await?;
         }
         Ok(())

@@ -24,14 +24,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if read.pages == 0 && read.window.end() > time.now {
             // The clock was ahead when it was made: the windows are made anew. What lies after a time that
             // nobody is certain of is not taken back, as only the live edge brings it again.
-            let certain = time.certain.filter(|_| self.schedule.is_collecting());
-            match certain {
-                Some(_) => {
-                    self.schedule.withdraw(read.window, time.now);
-                    self.service
-                        .hold(read.reader, ALMOST_AT_ONCE, Instant::now());
-                }
-                None => self.schedule.give_back(read.window),
+            if time.certain.is_some() && self.schedule.is_collecting() {
+                self.schedule.withdraw(read.window, time.now);
+                self.service
+                    .hold(read.reader, ALMOST_AT_ONCE, Instant::now());
+            } else {
+                self.schedule.give_back(read.window);
             }
             self.pending.abandon(read.id);
             return Ok(());
@@ -72,30 +70,36 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A window is given back without a word: its reader goes on with as little of it as the schedule says.
     async fn given_back(&mut self, read: WindowRead<S, K>) -> Flow {
-        self.pending.abandon(read.id);
         self.service.begun(read.reader);
-        self.send(read.draft).await
+        self.abandon(read).await
     }
 
     /// A window cannot be read now, and others can: it is left alone for a while. When too many are, its
     /// reader stays with it.
     pub(super) async fn rest(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
-        let window = read.window;
         self.send_rest(&mut read).await?;
+        if !self.rests(&read, sentence) {
+            read.begin_anew();
+            let pause = self.service.asks_seldom(read.reader, Instant::now());
+            self.resume(read, pause);
+        }
+        Ok(())
+    }
+
+    /// Whether a window is left alone for a while now: not when too many are.
+    pub(super) fn rests(&mut self, read: &WindowRead<S, K>, sentence: &str) -> bool {
+        let window = read.window;
         let pause = self.service.rests(read.reader, self.schedule.resting());
-        if self.schedule.rest(window, Instant::now() + pause) {
+        let rests = self.schedule.rest(window, Instant::now() + pause);
+        if rests {
             self.pending.abandon(read.id);
             self.tell(Event::Rests {
                 window,
                 sentence,
                 pause,
             });
-        } else {
-            read.begin_anew();
-            let pause = self.service.asks_seldom(read.reader, Instant::now());
-            self.resume(read, pause);
         }
-        Ok(())
+        rests
     }
 
     /// A reader pauses after a failure, and it is told.
@@ -126,12 +130,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.narrowed(read, sentence).await
     }
 
-    /// A window is given back, to be asked for in narrower ones: what was read of it is sent.
+    /// A window is given back, to be asked for in narrower ones.
     pub(super) async fn narrowed(&mut self, read: WindowRead<S, K>, sentence: &str) -> Flow {
         let window = read.window;
-        self.pending.abandon(read.id);
         self.tell(Event::Narrowed { window, sentence });
-        self.send(read.draft).await
+        self.abandon(read).await
     }
 
     /// There was no page, and no person need act.
@@ -155,13 +158,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.narrowed(read, sentence).await;
         }
         self.service.asks_seldom(read.reader, Instant::now());
-        self.pending.abandon(read.id);
         self.tell(Event::PageFailed {
             sentence,
             label: "paging",
             person: true,
         });
-        self.send(read.draft).await
+        self.abandon(read).await
     }
 }
 

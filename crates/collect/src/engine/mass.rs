@@ -177,20 +177,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let now = Instant::now();
         let may = self.mass.fails_on(&mut read.completion.failing, now);
         let holds_up = is_past(read) && self.completing.count(is_past) + 1 >= MOST_PAST;
-        if !may || !holds_up {
-            return false;
-        }
-        let pause = self.service.rests(read.reader, self.schedule.resting());
-        let rests = self.schedule.rest(read.window, now + pause);
+        let id = read.completion.asked().map_or("", |id| id);
+        let sentence = format!("the question for the message {id} fails: {sentence}");
+        let rests = may && holds_up && self.rests(read, &sentence);
         if rests {
             self.mass.made_way();
-            self.pending.abandon(read.id);
-            let id = read.completion.asked().map_or("", |id| id);
-            self.tell(Event::Rests {
-                window: read.window,
-                sentence: &format!("the question for the message {id} fails: {sentence}"),
-                pause,
-            });
         }
         rests
     }

@@ -90,8 +90,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let newest = read.newest(&page).filter(|_| !is_completing);
         if goes_on && self.is_shortened(&read, newest) {
             self.take(&page, &mut read).await?;
-            self.pending.abandon(read.id);
-            return self.send(read.draft).await;
+            return self.abandon(read).await;
         }
         self.look_at_recipients(&page, &mut read);
         if read.completion.is_foreign() {

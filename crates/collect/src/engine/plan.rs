@@ -161,6 +161,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Leaves a window to be asked for in another way.
     pub(super) async fn put_back(&mut self, read: WindowRead<S, K>) -> Flow {
         self.schedule.release(read.window);
+        self.abandon(read).await
+    }
+
+    /// A window is not read to its end: what was read of it is sent.
+    pub(super) async fn abandon(&mut self, read: WindowRead<S, K>) -> Flow {
         self.pending.abandon(read.id);
         self.send(read.draft).await
     }

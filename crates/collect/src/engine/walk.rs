@@ -115,8 +115,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Sends what a window has in hand.
     pub(super) async fn send_rest(&mut self, read: &mut WindowRead<S, K>) -> Flow {
-        let draft = self.outflow.draft(read.lane, read.window);
-        let rest = std::mem::replace(&mut read.draft, draft);
+        let rest = read.take_draft(&mut self.outflow);
         self.send(rest).await
     }
 }
