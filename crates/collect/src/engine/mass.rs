@@ -65,19 +65,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.schedule.hold_past(past >= MOST_PAST);
     }
 
-    /// Gives a reader without a window one whose next message is to be asked for. Whether there is one.
-    pub(super) fn take_up(&mut self, reader: usize) -> bool {
-        if !self.is_free(reader) || !self.schedule.may_settle(self.time().now) {
-            return false;
+    /// A window whose next message this reader is to ask for.
+    pub(super) fn take_completing(&mut self, reader: usize) -> Option<WindowRead<S, K>> {
+        if !self.schedule.may_settle(self.time().now) {
+            return None;
         }
-        let Some(mut read) = self.completing.take_due() else {
-            return false;
-        };
+        let read = self.completing.take_due()?;
         self.count_completing();
         self.service.begun(reader);
-        read.reader = reader;
-        self.resume(read, Duration::ZERO);
-        true
+        Some(read)
     }
 
     /// All that there is for a message was read.

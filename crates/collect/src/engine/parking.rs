@@ -158,27 +158,23 @@ impl DamageRecord {
 }
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
-    /// Gives a reader without a window one whose page came damaged and that has waited long enough.
-    /// Whether there is one.
-    pub(super) fn unpark(&mut self, reader: usize) -> bool {
-        if !self.is_free(reader) {
-            return false;
-        }
-        let due = self.damaged.take_due();
-        let is_one_due = due.is_some();
-        if let Some(reader) = self.readers.get_mut(reader) {
-            reader.read = due;
-        }
-        is_one_due
-    }
-
-    /// Whether a reader has no window, and may go on with one that has waited.
-    pub(super) fn is_free(&self, reader: usize) -> bool {
+    /// Gives a reader without a window one that has waited long enough: because of its damaged page, or for a
+    /// message. Whether there is one.
+    pub(super) fn take_up(&mut self, reader: usize) -> bool {
         let may_read = match reader {
             0 => !self.schedule.is_collecting(),
             _ => self.may_read_beside(),
         };
-        may_read && self.readers.get(reader).is_some_and(Reader::is_idle)
+        if !may_read || !self.readers.get(reader).is_some_and(Reader::is_idle) {
+            return false;
+        }
+        let damaged = self.damaged.take_due();
+        let Some(mut read) = damaged.or_else(|| self.take_completing(reader)) else {
+            return false;
+        };
+        read.reader = reader;
+        self.resume(read, Duration::ZERO);
+        true
     }
 }
 

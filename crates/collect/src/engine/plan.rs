@@ -58,7 +58,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return;
         }
         let waits = self.readers.get(reader).is_some_and(Reader::waits);
-        if waits || self.unpark(reader) || self.take_up(reader) {
+        if waits || self.take_up(reader) {
             self.ask(reader);
         } else if self.readers.get(reader).is_some_and(Reader::is_idle)
             && let Some((lane, window)) = self.next_window(reader, now)
