@@ -20,14 +20,6 @@ pub(super) struct Alone {
     pub(super) for_backfill: bool,
 }
 
-/// Where an event is that will not be accepted.
-pub(super) enum Away<H> {
-    /// With the dead letters: it is dealt with.
-    Kept,
-    /// Still to be delivered: there is no room for it, or a shorter copy goes in its place.
-    InHand(H),
-}
-
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Takes in what became of a batch, or of events in hand.
     pub(super) async fn take_receipt(&mut self, delivery: Delivery<K::InHand>) -> Flow {
@@ -51,13 +43,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut refused = 0;
         for (row, events, reason) in given_up {
             match Box::pin(self.put_away(reason, Some(events))).await? {
-                Away::Kept => {
+                Some(event) => self.stays_in_hand(id, vec![row], event, for_backfill),
+                None => {
                     refused += 1;
                     self.became_letter(row.hour);
                     left.push(Some(row));
-                }
-                Away::InHand(event) => {
-                    self.stays_in_hand(id, vec![row], event, for_backfill);
                 }
             }
         }
@@ -140,8 +130,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             fits: Some(self.parts.sink.longest_event()),
         };
         match Box::pin(self.put_away(given_up, None)).await? {
-            Away::Kept => self.filed_as_letter(alone),
-            Away::InHand(event) => {
+            None => self.filed_as_letter(alone),
+            Some(event) => {
                 let rows = vec![alone.row];
                 self.outflow
                     .insist(alone.id, rows, event, alone.for_backfill);
@@ -172,13 +162,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.outflow.insist(id, rows, events, for_backfill);
     }
 
-    /// Puts an event with the dead letters that will not be accepted. Where there is no room for it, it
-    /// stays in hand as it is `held`: what is known of it is not forgotten.
-    pub(super) async fn put_away(
+    /// Puts an event with the dead letters that will not be accepted. What is still to be delivered: a shorter
+    /// copy, or, where there is no room for it, the event as it is `held`, so that what is known of it is not
+    /// forgotten. None when it is dealt with.
+    async fn put_away(
         &mut self,
         given_up: GivenUp,
         held: Option<K::InHand>,
-    ) -> Flow<Away<K::InHand>> {
+    ) -> Flow<Option<K::InHand>> {
         let (event, source) = (given_up.event, &self.parts.source);
         let copy = given_up
             .fits
@@ -191,10 +182,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             })
             .await?;
         let sink = &self.parts.sink;
-        Ok(match copy {
-            _ if !is_kept => Away::InHand(held.unwrap_or_else(|| sink.alone(event.as_bytes()))),
-            Some(copy) => Away::InHand(sink.alone(copy.as_bytes())),
-            None => Away::Kept,
+        Ok(match is_kept {
+            true => copy.map(|copy| sink.alone(copy.as_bytes())),
+            false => Some(held.unwrap_or_else(|| sink.alone(event.as_bytes()))),
         })
     }
 }
