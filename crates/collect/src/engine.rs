@@ -230,10 +230,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// # Errors
     /// Only when a task panicked; everything that can be waited out is.
     pub async fn run(mut self) -> io::Result<()> {
-        let end = match self.collect().await {
-            Err(end) => end,
-            Ok(never) => match never {},
-        };
+        let Err(end) = self.collect().await;
         self.asked.abort_all();
         self.drain().await;
         self.parts.source.close().await;

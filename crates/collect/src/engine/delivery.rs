@@ -311,12 +311,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut is_over = false;
         while !is_over {
             let due = self.ledger.batches_due_in();
-            let is_due = async move {
-                match due {
-                    Some(due) => tokio::time::sleep(due).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 done = self.outflow.next() => match done {
@@ -326,7 +320,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 },
                 () = &mut over => is_over = true,
                 // What is accepted does not wait for the rest.
-                () = is_due => {
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {
                     // Only a stop ends it, which is under way already.
                     if self.journal_when_due().await.is_err() {
                         break;

@@ -267,16 +267,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let kept = time.now - self.schedule.limits().retention;
             return Box::pin(self.audit_refused(read.window, oldest.unwrap_or(kept))).await;
         }
-        let judgement = self.schedule.refuse(read.window, oldest, time, now);
-        if judgement.is_none() {
+        let Some(judgement) = self.schedule.refuse(read.window, oldest, time, now) else {
             self.pause_after(read.reader, error);
             return Ok(());
-        }
+        };
         self.service.hold(read.reader, SOON, now);
         self.tell_failed(&error.sentence, error.label);
         match judgement {
-            Some(Judgement::Begun(window)) => self.tell(Event::Refused(window)),
-            Some(Judgement::Lost(loss)) => {
+            Judgement::Begun(window) => self.tell(Event::Refused(window)),
+            Judgement::Lost(loss) => {
                 // Of that, nothing more is read.
                 self.ledger.proof.close(&hours(loss.window));
                 // What was delivered, and asked for again, is not lost.
@@ -292,7 +291,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.persist().await?;
                 self.settle_backfill().await?;
             }
-            Some(Judgement::Held(_)) | None => {}
+            Judgement::Held(_) => {}
         }
         Ok(())
     }
