@@ -35,12 +35,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.page_came(&read);
             read.is_probe = false;
         }
-        let damage = page.as_ref().and_then(Page::damage).cloned();
-        if let Some(damage) = &damage
-            && self.is_known(damage)
-            && let Some(page) = page.take()
+        if let Some(page) = page.take_if(|page| page.damage().is_some_and(|one| self.is_known(one)))
         {
-            if damage.mended.is_empty() {
+            if page.damage().is_some_and(|damage| damage.mended.is_empty()) {
                 // It counts as whole: its damage is known, and did not come on the way.
                 self.damage.whole_pages += 1;
             }
@@ -52,9 +49,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.tell_failed(sentence, "unreadable");
             return self.rest(read, sentence).await;
         }
-        let (fate, unsteady) = self.fate_of(&mut read, damage.as_ref());
-        self.believe(read, page.zip(damage), fate, &unsteady, sentence)
-            .await
+        let damage = page.as_ref().and_then(Page::damage);
+        let (fate, unsteady) = self.fate_of(&mut read, damage);
+        self.believe(read, page, fate, &unsteady, sentence).await
     }
 
     /// What becomes of an answer by what it and those before it have shown, and the mended rows that may be
@@ -89,29 +86,31 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         (fate, unsteady)
     }
 
-    /// Does with an answer what was judged. `page` is what can be read of it, with what cannot.
+    /// Does with an answer what was judged. `page` is what can be read of it.
     async fn believe(
         &mut self,
         read: WindowRead<S, K>,
-        page: Option<(Page<S::Link>, Damage)>,
+        page: Option<Page<S::Link>>,
         fate: PageFate,
         unsteady: &HashSet<RowKey>,
         sentence: &str,
     ) -> Flow {
         match (fate, page) {
             (PageFate::AskAgain(pause), _) => self.ask_later(read, pause, sentence).await,
-            (PageFate::Mended, Some((page, damage))) => {
-                self.tell(Event::Mended {
-                    window: read.window,
-                    rows: damage.mended.len(),
-                    sentence: &damage.sentence,
-                });
+            (PageFate::Mended, Some(page)) => {
+                if let Some(damage) = page.damage() {
+                    self.tell(Event::Mended {
+                        window: read.window,
+                        rows: damage.mended.len(),
+                        sentence: &damage.sentence,
+                    });
+                }
                 self.accept(read, page).await
             }
             (PageFate::Narrower { others_are_whole }, page)
                 if self.damage.may_cut(others_are_whole) =>
             {
-                let certain = page.map(|(page, _)| match unsteady.is_empty() {
+                let certain = page.map(|page| match unsteady.is_empty() {
                     true => page,
                     false => page.only(|row| !unsteady.contains(&row.key)),
                 });
@@ -131,19 +130,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     && page.is_some()
                     && !matches!(read.lane, Lane::Live | Lane::Verify)
                     && self.damage.is_in_vain(read.window);
-                let page = page.map(|(page, damage)| match is_in_vain {
-                    true => {
-                        let page = page.broken_at(|row| unsteady.contains(&row.key));
-                        let damage = page.damage().cloned().unwrap_or(damage);
-                        (page, damage)
-                    }
-                    false => (page, damage),
+                let page = page.map(|page| match is_in_vain {
+                    true => page.broken_at(|row| unsteady.contains(&row.key)),
+                    false => page,
                 });
                 if (is_proven || is_in_vain)
-                    && let Some((page, damage)) = page
+                    && let Some(page) = page
+                    && let Some(damage) = page.damage()
                     // What a verification meets was put aside before, or is said of its hour.
                     && (read.lane == Lane::Verify && !self.sends_hours_again()
-                        || self.put_aside(&read, &damage, stands_elsewhere).await?)
+                        || self.put_aside(&read, damage, stands_elsewhere).await?)
                 {
                     return self.accept(read, page).await;
                 }
