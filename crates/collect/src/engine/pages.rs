@@ -48,18 +48,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Err(error) if error.class == ErrorClass::Unreadable => {
                 Box::pin(self.doubt(read, None, &error.sentence)).await
             }
-            Err(error)
-                if error.class == ErrorClass::Narrow
-                    && read.link.is_some()
-                    && self.goes_by_time(&mut read, &error.sentence) =>
-            {
-                self.tell_failed(&error.sentence, error.label);
-                self.resume_later(read);
-                Ok(())
-            }
             Err(error) if error.class == ErrorClass::Narrow => {
                 self.tell_failed(&error.sentence, error.label);
-                Box::pin(self.cut(read, &error.sentence)).await
+                Box::pin(self.read_otherwise(read, &error.sentence)).await
             }
             Err(error) if let ErrorClass::OutOfReach { days } = error.class => {
                 self.refused(read, days, &error).await
@@ -118,14 +109,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         drop(page);
         match distrust {
             _ if goes_on => Box::pin(self.walk_on(read, step)).await,
-            Some(sentence) => self.link_distrusted(read, &sentence).await,
+            Some(sentence) => self.read_otherwise(read, &sentence).await,
             None if may_lack_a_link => self.link_missing(read).await,
             None => Box::pin(self.walked(read)).await,
         }
     }
 
-    /// The link on a page is not followed.
-    async fn link_distrusted(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
+    /// A window, or a link of it, cannot be read like this: it goes on by the time of its last row. Before its
+    /// first page there is none, and it is cut.
+    async fn read_otherwise(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
         if read.is_completing() {
             return Box::pin(self.message_spoilt(read, sentence)).await;
         }
