@@ -23,7 +23,7 @@ mod time;
 mod verify;
 mod walk;
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use base::Clock;
 use rows::{Page, Window, privacy::Privacy};
@@ -360,10 +360,5 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     fn tell(&self, event: Event<'_>) {
         self.parts.observer.on(event);
-    }
-
-    async fn until_stopped<O>(&self, work: impl Future<Output = O>) -> Flow<O> {
-        let done = self.parts.stop.run_until_cancelled(work).await;
-        done.ok_or(End::Stopped)
     }
 }

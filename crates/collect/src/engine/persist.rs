@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store, WaitsFor,
-    engine::{Collector, Flow},
+    engine::{Collector, End, Flow},
     known::KeyRef,
     ledger::timeline::Timeline,
 };
@@ -174,6 +174,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let pause = backoff.next_pause(None);
         self.tell(Event::StoreFailed(error));
         self.tell_turning(pause, WaitsFor::Store);
-        self.until_stopped(tokio::time::sleep(pause)).await
+        let paused = tokio::time::sleep(pause);
+        let paused = self.parts.stop.run_until_cancelled(paused).await;
+        paused.ok_or(End::Stopped)
     }
 }

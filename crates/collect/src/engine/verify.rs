@@ -45,7 +45,7 @@ pub(super) struct Verification {
 }
 
 /// An hour that is being read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Audit {
     /// The parts of it that are compared, and those of them that are still to be read.
     parts: Vec<Window>,
@@ -84,15 +84,13 @@ impl Verification {
     }
 
     fn verdict(&self, hour: u32, at: DateTime<Utc>, finding: Finding) -> Verdict {
+        let missing = self.missing.get(&hour);
         Verdict {
             order: self.work.order.id,
             hour: window_of(hour).map_or(at, |hour| hour.start()),
             at,
             finding,
-            missing: self
-                .missing
-                .get(&hour)
-                .map_or_else(Vec::new, Missing::names),
+            missing: missing.map(Missing::names).unwrap_or_default(),
             ..Verdict::default()
         }
     }
@@ -235,26 +233,27 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let (of_hour, rest) = rows.split_at(rows.partition_point(|row| row.hour <= hour));
             rows = rest;
             let sums = Sums::of(of_hour.iter().map(|row| row.key), &[]);
-            if let Some(audit) = self.audit_of_hour(hour, window).await? {
-                audit.shown.merge(&sums);
-                let unwanted = unwanted.iter().filter(|row| row.hour == hour);
-                // One that was shown with a status that is wanted, too, is.
-                let unwanted = unwanted.filter(|row| {
-                    let message = row.key.message();
-                    let found = of_hour.binary_search_by_key(&message, |one| one.key.message());
-                    found.is_err()
-                });
-                audit.unwanted.extend(unwanted.map(|row| row.key));
-                let broken = broken.iter().filter(|one| one.hour == hour);
-                audit.broken.extend(broken.map(|one| one.key));
-                audit.may_lack |= read.completion.gave_up;
-                for row in of_hour {
-                    audit.unseen.remove(&row.key.message());
-                }
-                audit.left = without(&audit.left, [window]);
-                if audit.left.is_empty() {
-                    self.compare(hour).await?;
-                }
+            let Some(audit) = self.audit_of_hour(hour, window).await? else {
+                continue;
+            };
+            audit.shown.merge(&sums);
+            let unwanted = unwanted.iter().filter(|row| row.hour == hour);
+            // One that was shown with a status that is wanted, too, is.
+            let unwanted = unwanted.filter(|row| {
+                let message = row.key.message();
+                let found = of_hour.binary_search_by_key(&message, |one| one.key.message());
+                found.is_err()
+            });
+            audit.unwanted.extend(unwanted.map(|row| row.key));
+            let broken = broken.iter().filter(|one| one.hour == hour);
+            audit.broken.extend(broken.map(|one| one.key));
+            audit.may_lack |= read.completion.gave_up;
+            for row in of_hour {
+                audit.unseen.remove(&row.key.message());
+            }
+            audit.left = without(&audit.left, [window]);
+            if audit.left.is_empty() {
+                self.compare(hour).await?;
             }
         }
         self.settle_verification().await
@@ -290,18 +289,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.leave_aside(hour, None).await?;
                 return Ok(None);
             }
-            if let Some(verification) = &mut self.verification
-                && verification.left.contains(&hour)
-            {
-                let found = verification.missing.get(&hour);
+            if let Some(verification) = &mut self.verification {
+                let missing = verification.missing.get(&hour);
                 let audit = Audit {
                     left: parts.clone(),
                     parts,
-                    shown: Sums::default(),
-                    unwanted: Vec::new(),
-                    broken: BTreeSet::new(),
-                    may_lack: false,
-                    unseen: found.map_or_else(BTreeSet::new, Missing::found),
+                    unseen: missing.map(Missing::found).unwrap_or_default(),
+                    ..Audit::default()
                 };
                 verification.audits.insert(hour, audit);
             }

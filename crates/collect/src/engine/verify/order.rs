@@ -41,7 +41,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 return self.give_up_verification().await;
             }
             self.orders.ended_verification = Some(order.id);
-            return self.tell_ended(&order, known, VerifyCounts::default()).await;
+            return self
+                .tell_ended(&order, known, VerifyCounts::default())
+                .await;
         }
         match under_way {
             Some(_) => Ok(()),
