@@ -237,9 +237,9 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
         self.begin_anew();
     }
 
-    /// Whether a page had so many rows, of what was asked for last.
-    pub(crate) fn has_full_page(&self, rows: u32) -> bool {
-        self.tries.longest_page.max(self.trail.longest_page) >= rows as usize
+    /// Whether a page was full, of what was asked for last.
+    pub(crate) fn has_full_page(&self) -> bool {
+        self.tries.longest_page.max(self.trail.longest_page) >= self.full_page as usize
     }
 
     /// Follows a link, or says why not: it was followed before, or links go on for ever.

@@ -13,6 +13,7 @@ use crate::{
     CheckpointStore, ErrorClass, Event, Lane, RowText as _, Sink, Source, SourceError, Store,
     decide::mass::{MOST_PAST, MassMessage},
     engine::{Collector, Flow, WindowRead},
+    reader::completion::AskedMessage,
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
@@ -29,8 +30,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// What a reader asks for was read to the end of its links.
     pub(super) async fn walked(&mut self, mut read: WindowRead<S, K>) -> Flow {
         self.send_rest(&mut read).await?;
-        if read.is_completing() {
-            return self.message_read(read).await;
+        if let Some(asked) = read.completion.answered() {
+            return self.message_read(read, asked).await;
         }
         let is_last =
             read.lane == Lane::Verify || !self.schedule.reads_again(read.window, read.began.time);
@@ -77,17 +78,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// All that there is for a message was read.
-    async fn message_read(&mut self, mut read: WindowRead<S, K>) -> Flow {
-        let Some(answered) = read.completion.answered() else {
-            return self.complete_next(read).await;
-        };
-        let new = read.first_seen - answered.new_before;
-        let has_more = answered.has_more();
-        let message = answered.message;
-        let Some(has_more) = has_more else {
+    async fn message_read(&mut self, read: WindowRead<S, K>, asked: AskedMessage) -> Flow {
+        let new = read.first_seen - asked.new_before;
+        let Some(has_more) = asked.has_more() else {
             let sentence = "the answer does not show what the window has shown";
-            return self.message_useless(read, message, sentence).await;
+            return self.message_useless(read, asked.message, sentence).await;
         };
+        let message = asked.message;
         self.mass.completed(&message, has_more || new > 0);
         self.tell(Event::MassMail {
             window: read.window,
@@ -134,10 +131,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Flow {
         self.send_rest(&mut read).await?;
         match read.completion.answered() {
-            Some(answered) => {
-                let message = answered.message;
-                self.message_useless(read, message, sentence).await
-            }
+            Some(asked) => self.message_useless(read, asked.message, sentence).await,
             None => self.complete_next(read).await,
         }
     }

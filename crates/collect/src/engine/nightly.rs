@@ -59,7 +59,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.orders.nights.looked = None;
             return Ok(());
         }
-        if found.standing.is_none() {
+        let Some(standing) = found.standing else {
             if self.orders.nights.told.take().is_some() {
                 self.tell(Event::StandingOrder(None));
             }
@@ -69,8 +69,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 true => Box::pin(self.break_off_night()).await,
                 false => Ok(()),
             };
-        }
-        let due = self.due_night(found).await;
+        };
+        let due = self
+            .due_night(&standing, found.nights, found.progress)
+            .await;
         match self.readable(due) {
             Some((order, known)) => Box::pin(self.begin_verification(order, known)).await,
             None => Ok(()),
@@ -78,16 +80,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The verification that is to be begun for a standing order, or gone on with as it was begun before.
-    async fn due_night(&mut self, found: FoundNight) -> io::Result<Option<FoundRange<VerifyWork>>> {
-        let Some(standing) = found.standing else {
-            return Ok(None);
-        };
+    async fn due_night(
+        &mut self,
+        standing: &StandingOrder,
+        kept: Option<Nights>,
+        progress: Option<VerifyProgress>,
+    ) -> io::Result<Option<FoundRange<VerifyWork>>> {
         let now = self.time().now;
-        let mut nights = match found.nights {
+        let mut nights = match kept {
             Some(nights) if nights.standing == standing.id => nights,
             kept => {
                 let quiet = self.quiet_hours(now).await?;
-                let nights = Nights::of(&standing, kept, quiet, now);
+                let nights = Nights::of(standing, kept, quiet, now);
                 self.keep_nights(&nights).await?;
                 nights
             }
@@ -98,22 +102,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.verification.is_some() {
             return Ok(None);
         }
-        if let Some(order) = nights.order.take() {
+        if let Some(order) = nights.order.take()
             // Another one is of what a person has asked for since.
-            let known = found.progress.filter(|known| known.id == order.id);
-            if let Some(known) = known {
-                if !known.has_ended() {
-                    return Ok(Some((order, Some(known))));
-                }
-                // A kill came before that was noted.
-                self.note_night(nights, &order, &known).await?;
-                return Ok(None);
+            && let Some(known) = progress.filter(|known| known.id == order.id)
+        {
+            if !known.has_ended() {
+                return Ok(Some((order, Some(known))));
             }
+            // A kill came before that was noted.
+            self.note_night(nights, &order, &known).await?;
+            return Ok(None);
         }
         if !nights.is_due(now) {
             return Ok(None);
         }
-        let Some(range) = self.range_of_night(&nights, &standing, now) else {
+        let Some(range) = self.range_of_night(&nights, standing, now) else {
             nights.wait_a_day(now, now);
             self.keep_nights(&nights).await?;
             return Ok(None);

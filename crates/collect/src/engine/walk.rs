@@ -54,7 +54,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let can_narrow = !of_message && self.schedule.can_narrow(window);
         let is_read_again = !of_message && self.schedule.reads_again(window, read.began.time);
         let dead_end = read.dead_end(can_narrow, is_read_again);
-        let is_full = read.has_full_page(read.full_page);
+        let is_full = read.has_full_page();
         match dead_end {
             DeadEnd::Apart(_) if of_message => self.message_spoilt(read, sentence).await,
             DeadEnd::Read if of_message && is_full => self.message_spoilt(read, sentence).await,
