@@ -199,7 +199,8 @@ fn remedy(
     has_rested: bool,
     reader: usize,
 ) -> Remedy {
-    if !may_be_the_window(class) {
+    if let ErrorClass::Unreadable | ErrorClass::Narrow | ErrorClass::OutOfReach { .. } = class {
+        // Something else is done about it.
         return Remedy::None;
     }
     if has_rested {
@@ -227,18 +228,6 @@ fn remedy(
             }
         }
         _ => Remedy::None,
-    }
-}
-
-/// Whether a failure may be one of this window alone, and nothing else is done about it.
-fn may_be_the_window(class: ErrorClass) -> bool {
-    match class {
-        ErrorClass::Outage
-        | ErrorClass::Person
-        | ErrorClass::Refused { .. }
-        | ErrorClass::Throttled { .. }
-        | ErrorClass::Transient { .. } => true,
-        ErrorClass::Unreadable | ErrorClass::Narrow | ErrorClass::OutOfReach { .. } => false,
     }
 }
 

@@ -5,8 +5,6 @@ use std::time::Duration;
 use rows::Window;
 use tokio::time::Instant;
 
-use crate::{CheckpointStore, Sink, Source, Store, engine::Collector, reader::Reader};
-
 /// Windows that wait with a page that came damaged, at most. When more pages come so, something
 /// between here and the service damages all of them.
 const MOST_PARKED: usize = 4;
@@ -153,27 +151,6 @@ impl DamageRecord {
             return false;
         }
         self.at_blind_cut = Some(self.whole_pages);
-        true
-    }
-}
-
-impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
-    /// Gives a reader without a window one that has waited long enough: because of its damaged page, or for a
-    /// message. Whether there is one.
-    pub(super) fn take_up(&mut self, reader: usize) -> bool {
-        let may_read = match reader {
-            0 => !self.schedule.is_collecting(),
-            _ => self.may_read_beside(),
-        };
-        if !may_read || !self.readers.get(reader).is_some_and(Reader::is_idle) {
-            return false;
-        }
-        let damaged = self.damaged.take_due();
-        let Some(mut read) = damaged.or_else(|| self.take_completing(reader)) else {
-            return false;
-        };
-        read.reader = reader;
-        self.resume(read, Duration::ZERO);
         true
     }
 }

@@ -1,6 +1,6 @@
 //! Gives every reader something to do that may ask.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Question, Window};
@@ -65,6 +65,25 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             self.begin(reader, lane, window);
         }
+    }
+
+    /// Gives a reader without a window one that has waited long enough: because of its damaged page, or for a
+    /// message. Whether there is one.
+    fn take_up(&mut self, reader: usize) -> bool {
+        let may_read = match reader {
+            0 => !self.schedule.is_collecting(),
+            _ => self.may_read_beside(),
+        };
+        if !may_read || !self.readers.get(reader).is_some_and(Reader::is_idle) {
+            return false;
+        }
+        let damaged = self.damaged.take_due();
+        let Some(mut read) = damaged.or_else(|| self.take_completing(reader)) else {
+            return false;
+        };
+        read.reader = reader;
+        self.resume(read, Duration::ZERO);
+        true
     }
 
     /// What a reader without a window is to read.

@@ -21,7 +21,7 @@ use crate::{
     event::PageCount,
     known::{KeyRef, hour},
     proof::{HourRecord, Notes, Provable, hours_of, window_of},
-    reader::{ShownRows, WindowRead},
+    reader::WindowRead,
     verify::{
         Finding, Missing, RowName, Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork,
         append,
@@ -214,12 +214,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.pending.abandon(read.id);
         let window = read.window;
         self.schedule.audited(window);
-        let ShownRows {
-            mut wanted,
-            unwanted,
-            broken,
-        } = std::mem::take(&mut read.shown);
+        let mut shown = std::mem::take(&mut read.shown);
         // A service may show a row on two pages; the later status counts.
+        let wanted = &mut shown.wanted;
         wanted.sort_by_key(|row| (row.hour, row.key.message()));
         wanted.dedup_by(|later, row| {
             let is_same = later.hour == row.hour && later.key.same_message(row.key);
@@ -237,7 +234,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 continue;
             };
             audit.shown.merge(&sums);
-            let unwanted = unwanted.iter().filter(|row| row.hour == hour);
+            let unwanted = shown.unwanted.iter().filter(|row| row.hour == hour);
             // One that was shown with a status that is wanted, too, is.
             let unwanted = unwanted.filter(|row| {
                 let message = row.key.message();
@@ -245,7 +242,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 found.is_err()
             });
             audit.unwanted.extend(unwanted.map(|row| row.key));
-            let broken = broken.iter().filter(|one| one.hour == hour);
+            let broken = shown.broken.iter().filter(|one| one.hour == hour);
             audit.broken.extend(broken.map(|one| one.key));
             audit.may_lack |= read.completion.gave_up;
             for row in of_hour {

@@ -37,26 +37,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(audit) = verification.audits.remove(&hour) else {
             return Ok(());
         };
-        let Audit {
-            parts,
-            shown,
-            unwanted,
-            broken,
-            may_lack,
-            unseen,
-            ..
-        } = audit;
         let record = match found {
-            Provable::Yes(record) if record.parts == parts => record,
+            Provable::Yes(record) if record.parts == audit.parts => record,
             Provable::No(reason) => return self.leave_aside(hour, Some(reason)).await,
             Provable::Yes(_) | Provable::Open => return self.leave_aside(hour, None).await,
         };
         let HourRecord { sums, notes, .. } = *record;
-        let lost = notes.unaccounted(broken.len() as u64);
+        let lost = notes.unaccounted(audit.broken.len() as u64);
         let mut verdict = Verdict {
-            parts,
+            parts: audit.parts,
             accepted: sums.rows(),
-            shown: shown.rows(),
+            shown: audit.shown.rows(),
             digest: Some(sums.digest()),
             notes,
             ..verification.verdict(hour, now, Finding::Proven)
@@ -67,15 +58,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                  for {lost} of them"
             ));
         }
-        if may_lack {
+        if audit.may_lack {
             verdict.doubt(MAY_LACK);
         }
-        let mut difference = sums.difference(&shown);
-        if difference == Difference::Many && !unwanted.is_empty() {
-            difference = before_the_rule(&sums, &shown, unwanted);
+        let mut difference = sums.difference(&audit.shown);
+        if difference == Difference::Many && !audit.unwanted.is_empty() {
+            difference = before_the_rule(&sums, &audit.shown, audit.unwanted);
         }
         let Difference::Of { first, second } = difference else {
-            verdict.finding = match may_lack {
+            verdict.finding = match audit.may_lack {
                 // To send all of it again would double rows for nothing.
                 true => Finding::Unprovable,
                 false => Finding::Many,
@@ -85,12 +76,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         verdict.not_shown = first.len() as u64;
         if let Some(missing) = verification.missing.get_mut(&hour) {
             // Neither accepted before the stop nor shown since: nobody can send it any more.
-            missing.lose(unseen.iter().filter(|row| !first.contains(row)));
+            missing.lose(audit.unseen.iter().filter(|row| !first.contains(row)));
             // What was found before the stop, and is missing still, is to be found once more.
             missing.lose(second.iter());
         }
-        if sums.has_messages_of(&shown) {
-            verdict.statuses_differ = Some(!sums.has_statuses_of(&shown));
+        if sums.has_messages_of(&audit.shown) {
+            verdict.statuses_differ = Some(!sums.has_statuses_of(&audit.shown));
         }
         match second.is_empty() {
             true => self.judge_healed(hour, verdict).await,
