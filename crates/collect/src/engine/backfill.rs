@@ -57,25 +57,29 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.tell_ended(&order, known, counts).await;
         }
         let under_way = self.backfill.as_ref().map(|one| one.work.order.id);
-        if under_way != Some(order.id) {
-            self.take_order(order.clone(), known).await?;
+        let is_new = under_way != Some(order.id);
+        if is_new {
+            // Before the time is known, that is all: a person sees what is in the way.
+            let now = self.time().now;
+            let counts = BackfillCounts::new(order.range);
+            let progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
+            self.backfill = Some(Backfill {
+                work: OrderUnderWay::new(order.clone(), progress),
+                cancelled: false,
+            });
         }
-        if !order.cancelled {
-            return Ok(());
+        let is_begun = |one: &Backfill| one.work.progress.counts.asked > 0;
+        let is_begun = self.backfill.as_ref().is_some_and(is_begun);
+        if order.cancelled && !is_begun && !self.is_placed().await? {
+            return Box::pin(self.end_before_begin()).await;
         }
-        if self.has_begun() {
-            return self.cancel().await;
+        if is_new {
+            self.place_backfill().await?;
         }
-        if self.is_placed().await? {
-            // It is given up when the time is known.
-            return Ok(());
-        }
-        match self
-            .backfill
-            .take_if(|one| one.work.progress.counts.asked == 0)
-        {
-            Some(backfill) => Box::pin(self.end_before_begin(backfill)).await,
-            None => Ok(()),
+        // One that is placed is given up when the time is known.
+        match order.cancelled && self.has_begun() {
+            true => self.cancel().await,
+            false => Ok(()),
         }
     }
 
@@ -101,7 +105,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// An order that was cancelled before anything was read for it ends at once.
-    async fn end_before_begin(&mut self, mut backfill: Backfill) -> Flow {
+    async fn end_before_begin(&mut self) -> Flow {
+        let Some(mut backfill) = self.backfill.take() else {
+            return Ok(());
+        };
         let again = backfill.work.order.work.again;
         let counts = backfill.work.changed();
         // Only a schedule that has begun knows which part would have been read.
@@ -117,23 +124,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         counts.asked = counts.left;
         self.backfill = Some(backfill);
         self.ends(OrderPhase::Cancelled).await
-    }
-
-    /// Takes a backfill up. Before the time is known, that is all: a person sees what is in the way.
-    async fn take_order(&mut self, order: BackfillOrder, known: Option<BackfillProgress>) -> Flow {
-        let now = self.time().now;
-        let counts = BackfillCounts::new(order.range);
-        let progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
-        let ends = order.cancelled && progress.counts.asked == 0 && !self.is_placed().await?;
-        let backfill = Backfill {
-            work: OrderUnderWay::new(order, progress),
-            cancelled: false,
-        };
-        if ends {
-            return Box::pin(self.end_before_begin(backfill)).await;
-        }
-        self.backfill = Some(backfill);
-        self.place_backfill().await
     }
 
     /// Begins a backfill, or goes on with it. The timeline is kept first: a crash between the two
