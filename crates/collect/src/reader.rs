@@ -156,9 +156,9 @@ impl<S: Source, K: Sink> Reader<S, K> {
 
     /// Gives up a window whose first page is still to be asked for.
     pub(crate) fn give_back(&mut self) -> Option<WindowRead<S, K>> {
-        let is_begun = |read: &WindowRead<S, K>| read.link.is_some() || read.pages > 0;
-        let may_be = self.waits() && !self.read.as_ref().is_some_and(is_begun);
-        may_be.then(|| self.read.take()).flatten()
+        let is_asking = self.is_asking();
+        self.read
+            .take_if(|read| !is_asking && read.link.is_none() && read.pages == 0)
     }
 }
 

@@ -242,10 +242,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// one more on its way.
     pub(super) fn until_lingering(&self) -> Option<Duration> {
         let room = self.room_in()?;
-        let reads = self
-            .readers
-            .iter()
-            .filter_map(|reader| reader.read.as_ref());
+        let reads = self.readers.iter().flat_map(|reader| &reader.read);
         let due = reads.filter_map(|read| read.draft.leaves_in()).min()?;
         Some(due.max(room))
     }
@@ -254,10 +251,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// loop does not wait for the intake here.
     pub(super) async fn send_lingering(&mut self) -> Flow {
         while self.until_lingering() == Some(Duration::ZERO) {
-            let mut reads = self
-                .readers
-                .iter_mut()
-                .filter_map(|reader| reader.read.as_mut());
+            let readers = self.readers.iter_mut();
+            let mut reads = readers.flat_map(|reader| &mut reader.read);
             let Some(read) = reads.find(|read| read.draft.leaves_in() == Some(Duration::ZERO))
             else {
                 break;
