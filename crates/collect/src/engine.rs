@@ -178,12 +178,15 @@ enum End {
 /// What a step of the loop returns: the loop goes on, or ends.
 type Flow<T = ()> = Result<T, End>;
 
+/// What a task beside the loop has brought, unless it panicked.
+type Joined<T> = Result<T, JoinError>;
+
 enum Turn<L, H> {
-    Answered(Result<Answer<L>, JoinError>),
-    Delivered(Result<Delivery<H>, JoinError>),
-    Offered(Result<Offered, JoinError>),
-    Detailed(Result<DetailsCall, JoinError>),
-    Looked(Result<Box<FoundOrders>, JoinError>),
+    Answered(Joined<Answer<L>>),
+    Delivered(Joined<Delivery<H>>),
+    Offered(Joined<Offered>),
+    Detailed(Joined<DetailsCall>),
+    Looked(Joined<Box<FoundOrders>>),
     Time,
 }
 

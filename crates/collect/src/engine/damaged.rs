@@ -208,8 +208,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Whether all that is damaged was delivered, or put aside, before.
     fn is_known(&mut self, damage: &Damage) -> bool {
         let broken = damage.broken.iter().map(|broken| broken.key);
-        let keys: Vec<_> = damage.mended.iter().copied().chain(broken).collect();
-        let mut keys = keys.into_iter();
+        let mut keys = damage.mended.iter().copied().chain(broken);
         keys.all(|key| self.known.knows(key) || self.parts.excluded.has_seen(key))
     }
 

@@ -4,11 +4,11 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use rows::{Page, RowRef, Window, privacy::Unhidden};
-use tokio::{task::JoinError, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     CheckpointStore, Event, EventBatch as _, Pushed, Sink, Source, Store,
-    engine::{Collector, End, Flow, Lane, WindowRead, privacy::Leaving},
+    engine::{Collector, End, Flow, Joined, Lane, WindowRead, privacy::Leaving},
     event::{Novelty, PageCount},
     known::{DedupDecision, KeyRef},
     outflow::{Delivery, Draft},
@@ -282,10 +282,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    pub(super) async fn delivered(
-        &mut self,
-        first: Result<Delivery<K::InHand>, JoinError>,
-    ) -> Flow {
+    pub(super) async fn delivered(&mut self, first: Joined<Delivery<K::InHand>>) -> Flow {
         let mut failed = None;
         let mut next = Some(first);
         while let Some(done) = next {

@@ -9,7 +9,7 @@ use rows::{
     details::{WantedStatuses, joined},
 };
 use tokio::{
-    task::{AbortHandle, JoinError, JoinSet},
+    task::{AbortHandle, JoinSet},
     time::Instant,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     CheckpointStore, DetailsFate, DetailsTerms, ErrorClass, Event, EventBatch as _, Pushed,
     RowText as _, Sink, Source, SourceError, Store,
     decide::details::{DetailsQueue, Released},
-    engine::{Collector, Flow, WindowRead, hand::Alone, privacy::Leaving},
+    engine::{Collector, Flow, Joined, WindowRead, hand::Alone, privacy::Leaving},
     known::{BatchId, KeyRef},
     outflow::Draft,
     verify::RowName,
@@ -72,9 +72,7 @@ impl Detailing {
     }
 
     /// What came of a call; none when none is under way.
-    pub(super) async fn next(
-        details: &mut Option<Box<Self>>,
-    ) -> Option<Result<DetailsCall, JoinError>> {
+    pub(super) async fn next(details: &mut Option<Box<Self>>) -> Option<Joined<DetailsCall>> {
         details.as_mut()?.calls.join_next().await
     }
 
@@ -180,7 +178,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    pub(super) fn details_came(&mut self, done: Result<DetailsCall, JoinError>) {
+    pub(super) fn details_came(&mut self, done: Joined<DetailsCall>) {
         let Some(details) = &mut self.details else {
             return;
         };

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use rows::privacy::Unhidden;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, Flow, persist::until_stored, privacy::Withheld},
+    engine::{Collector, End, Flow, Joined, persist::until_stored, privacy::Withheld},
     letters::{
         UNHIDDEN, Undelivered,
         order::{LettersOrder, Work},
@@ -97,7 +97,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The intake has answered to the event of a letter.
-    pub(super) async fn offered(&mut self, done: Result<Offered, JoinError>) -> Flow {
+    pub(super) async fn offered(&mut self, done: Joined<Offered>) -> Flow {
         match self.file_offered(done).await? {
             true => self.go_on_with_letters().await,
             false => Ok(()),
@@ -105,7 +105,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Files what the intake has answered to the event of a letter. Whether it has.
-    pub(super) async fn file_offered(&mut self, done: Result<Offered, JoinError>) -> Flow<bool> {
+    pub(super) async fn file_offered(&mut self, done: Joined<Offered>) -> Flow<bool> {
         let (id, answer) = done.map_err(End::Failed)?;
         let Some(answer) = answer else {
             return Ok(false);

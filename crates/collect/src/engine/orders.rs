@@ -9,17 +9,14 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::{
-    task::{JoinError, JoinSet},
-    time::Instant,
-};
+use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
 
 use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     backfill::BackfillWork,
     engine::{
-        Collector, End, Flow,
+        Collector, End, Flow, Joined,
         nightly::{FoundNight, NightLooks},
         persist::until_stored,
     },
@@ -207,22 +204,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         });
     }
 
-    pub(super) async fn orders_found(
-        &mut self,
-        found: Result<Box<FoundOrders>, JoinError>,
-    ) -> Flow {
-        let FoundOrders {
-            backfill,
-            verification,
-            letters,
-            night,
-        } = *found.map_err(End::Failed)?;
+    pub(super) async fn orders_found(&mut self, found: Joined<Box<FoundOrders>>) -> Flow {
+        let found = *found.map_err(End::Failed)?;
         // A backfill alone reads nothing for verifications.
         let may_audit = self.schedule.is_auditing() || self.schedule.is_collecting();
         if self.has_begun() && may_audit {
-            let is_certain = verification.is_ok();
+            let is_certain = found.verification.is_ok();
             let mut is_free = true;
-            if let Some((order, known)) = self.readable(verification) {
+            if let Some((order, known)) = self.readable(found.verification) {
                 let id = order.id;
                 Box::pin(self.verification_found(order, known)).await?;
                 is_free = self.orders.ended_verification == Some(id);
@@ -233,30 +222,27 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             // What a person asks for goes first.
             if is_certain
                 && is_free
-                && let Some(night) = self.readable(night)
+                && let Some(night) = self.readable(found.night)
             {
                 Box::pin(self.night_found(night)).await?;
             }
         }
         if !self.schedule.is_auditing()
-            && let Some((order, known)) = self.readable(backfill)
+            && let Some((order, known)) = self.readable(found.backfill)
         {
             self.backfill_found(order, known).await?;
         }
-        self.letters_found(letters).await
+        self.letters_found(found.letters).await
     }
 
     /// A look has come to its end while the loop waits for room: what is wanted of letters may make some, and
     /// all else is found again later.
-    pub(super) async fn only_letters_found(
-        &mut self,
-        found: Result<Box<FoundOrders>, JoinError>,
-    ) -> Flow {
-        let FoundOrders { letters, night, .. } = *found.map_err(End::Failed)?;
-        if !matches!(night, Ok(None)) {
+    pub(super) async fn only_letters_found(&mut self, found: Joined<Box<FoundOrders>>) -> Flow {
+        let found = *found.map_err(End::Failed)?;
+        if !matches!(found.night, Ok(None)) {
             self.orders.nights.looked = None;
         }
-        self.letters_found(letters).await
+        self.letters_found(found.letters).await
     }
 
     async fn letters_found(&mut self, found: io::Result<Option<LettersOrder>>) -> Flow {
