@@ -14,14 +14,6 @@ use crate::{
     outflow::{Delivery, Draft},
 };
 
-#[derive(Clone, Copy, Debug)]
-enum Obstacle {
-    Full,
-    TooLong,
-    /// It cannot be hidden.
-    Unhidden,
-}
-
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Takes a page in. Whether it had a row that nobody had seen before.
     pub(super) async fn take(
@@ -47,17 +39,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut count = PageCount::default();
         let mut rows = page.rows();
         let mut leaving = Leaving::default();
-        while let Some((row, key_ref, obstacle)) =
+        while let Some((row, key_ref, pushed)) =
             self.fill(&mut rows, read, &mut count, &mut leaving)
         {
-            match obstacle {
-                Obstacle::Full => self.add_to_next(row, key_ref, read, &mut leaving).await?,
-                Obstacle::TooLong => {
-                    let alone = self.goes_alone(key_ref, read);
-                    self.put_alone_away(alone, leaving.text(&row)).await?;
-                }
-                Obstacle::Unhidden => self.withhold(&row, key_ref, read).await?,
-            }
+            self.add_otherwise(row, key_ref, pushed, read, &mut leaving)
+                .await?;
         }
         if count.sent() > 0 {
             read.draft.filled = Some(Instant::now());
@@ -88,15 +74,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(count.sent() > 0)
     }
 
-    /// Puts rows that are not known into the batch, up to one that it does not take. All that is done
-    /// with every row is done here, without a pause, so that little is kept in memory meanwhile.
+    /// Puts rows that are not known into the batch, up to one that it does not take, or that cannot be hidden.
+    /// All that is done with every row is done here, without a pause, so that little is kept in memory meanwhile.
     fn fill<'a>(
         &mut self,
         rows: &mut impl Iterator<Item = RowRef<'a>>,
         read: &mut WindowRead<S, K>,
         count: &mut PageCount,
         leaving: &mut Leaving,
-    ) -> Option<(RowRef<'a>, KeyRef, Obstacle)> {
+    ) -> Option<(RowRef<'a>, KeyRef, Result<Pushed, Unhidden>)> {
         let (otherwise, carrier) = (read.draft.otherwise, read.draft.id);
         // Rows in it are new without looking further.
         let mut unread = None;
@@ -146,16 +132,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             if self.details.is_some() && self.waits_for_details(&row, key_ref, read, leaving) {
                 continue;
             }
-            let obstacle = match self.push(&row, read, leaving) {
-                Ok(Pushed::Added) => {
-                    self.added(&row, key_ref, read);
-                    continue;
-                }
-                Ok(Pushed::Full) => Obstacle::Full,
-                Ok(Pushed::TooLong) => Obstacle::TooLong,
-                Err(Unhidden) => Obstacle::Unhidden,
-            };
-            return Some((row, key_ref, obstacle));
+            match self.push(&row, read, leaving) {
+                Ok(Pushed::Added) => self.added(&row, key_ref, read),
+                pushed => return Some((row, key_ref, pushed)),
+            }
         }
         None
     }
@@ -200,29 +180,30 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         draft.newest = draft.newest.max(row.received);
     }
 
-    /// Adds a row to a new draft, as there is no room for it in this one, which is sent.
-    async fn add_to_next(
+    /// A row was not added to the draft: it goes into a new one when this one is full, which is sent, or alone.
+    async fn add_otherwise(
         &mut self,
         row: RowRef<'_>,
         key_ref: KeyRef,
+        mut pushed: Result<Pushed, Unhidden>,
         read: &mut WindowRead<S, K>,
         leaving: &mut Leaving,
     ) -> Flow {
-        if !read.draft.rows.is_empty() {
+        if matches!(pushed, Ok(Pushed::Full)) && !read.draft.rows.is_empty() {
             let full = read.take_draft(&mut self.outflow);
             self.known.carry_instead(key_ref, full.id, read.draft.id);
             self.send(full).await?;
-            match self.push(&row, read, leaving) {
-                Ok(Pushed::Added) => {
-                    self.added(&row, key_ref, read);
-                    return Ok(());
-                }
-                Ok(_) => {}
-                Err(Unhidden) => return self.withhold(&row, key_ref, read).await,
-            }
+            pushed = self.push(&row, read, leaving);
         }
-        let alone = self.goes_alone(key_ref, read);
-        self.put_alone_away(alone, leaving.text(&row)).await
+        match pushed {
+            Ok(Pushed::Added) => self.added(&row, key_ref, read),
+            Ok(Pushed::Full | Pushed::TooLong) => {
+                let alone = self.goes_alone(key_ref, read);
+                self.put_alone_away(alone, leaving.text(&row)).await?;
+            }
+            Err(Unhidden) => self.withhold(&row, key_ref, read).await?,
+        }
+        Ok(())
     }
 
     #[inline]
