@@ -24,9 +24,9 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::{AbortHandle, JoinHandle},
     time::{sleep, timeout},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// Connections of one server at a time. Where one more comes, the oldest ends: the one that asks
 /// now is answered, however many others hold a connection open.
@@ -48,13 +48,7 @@ const HEAD_BYTES: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) port: u16,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _task: AbortOnDropHandle<()>,
 }
 
 /// Answers GET and HEAD requests on all IPv4 interfaces, one for each connection (H-02); other methods
@@ -67,47 +61,32 @@ pub(super) async fn serve(
     let listener = TcpListener::bind(address).await?;
     let port = listener.local_addr()?.port();
     let task = tokio::spawn(accept(listener, Arc::new(answer)));
-    Ok(Server { port, task })
+    Ok(Server {
+        port,
+        _task: AbortOnDropHandle::new(task),
+    })
 }
 
 type Answer = dyn Fn(&Parts) -> Response<String> + Send + Sync;
 
 async fn accept(listener: TcpListener, answer: Arc<Answer>) {
-    let mut connections = Connections::default();
+    // Those that may still be open, the oldest first.
+    let mut connections: VecDeque<AbortOnDropHandle<()>> = VecDeque::new();
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
                 backoff.reset();
-                connections.add(tokio::spawn(talk(socket, Arc::clone(&answer))).abort_handle());
+                connections.retain(|open| !open.is_finished());
+                if connections.len() >= CONNECTIONS {
+                    drop(connections.pop_front());
+                }
+                let connection = tokio::spawn(talk(socket, Arc::clone(&answer)));
+                connections.push_back(AbortOnDropHandle::new(connection));
             }
             // Most often the process has no file left to open.
             Err(_) => sleep(backoff.next_pause(None)).await,
         }
-    }
-}
-
-/// The connections that may still be open, the oldest first. They end when it is dropped.
-#[derive(Default)]
-struct Connections(VecDeque<AbortHandle>);
-
-impl Connections {
-    fn add(&mut self, connection: AbortHandle) {
-        if self.0.len() >= CONNECTIONS {
-            self.0.retain(|open| !open.is_finished());
-        }
-        if self.0.len() >= CONNECTIONS
-            && let Some(oldest) = self.0.pop_front()
-        {
-            oldest.abort();
-        }
-        self.0.push_back(connection);
-    }
-}
-
-impl Drop for Connections {
-    fn drop(&mut self) {
-        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
