@@ -193,7 +193,8 @@ impl Registry {
                 .map(|command| command.name.to_owned())
                 .collect(),
         })?;
-        let schema = found.manifest.arguments.verify();
+        let manifest = &found.manifest;
+        let schema = manifest.arguments.verify(&manifest.command);
         schema.map_err(|error| StartError::TriggerManifest(chain(&error)))?;
         Ok(found)
     }

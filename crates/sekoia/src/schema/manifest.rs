@@ -8,7 +8,6 @@ use std::{
 
 use base::files;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::Schema;
 
@@ -33,12 +32,13 @@ pub enum ManifestError {
 }
 
 /// What a `manifest.json` says about the module.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct ModuleManifest {
     pub(crate) name: String,
     /// Short name; part of the User-Agent and of the image name.
     pub(crate) slug: String,
     pub(crate) version: String,
+    #[serde(default)]
     pub(crate) configuration: Schema,
 }
 
@@ -59,34 +59,22 @@ impl ModuleManifest {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct Document {
-            name: String,
-            slug: String,
-            version: String,
-            #[serde(default)]
-            configuration: Map<String, Value>,
-        }
-        let document: Document = parse(name, text)?;
-        let configuration = Schema::new(name, document.configuration);
-        configuration.verify()?;
-        Ok(Self {
-            configuration,
-            name: document.name,
-            slug: document.slug,
-            version: document.version,
-        })
+        let manifest: Self = parse(name, text)?;
+        manifest.configuration.verify(name)?;
+        Ok(manifest)
     }
 }
 
 /// What a `trigger_*.json` says about a trigger.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct TriggerManifest {
-    /// The command that starts it: `docker_parameters`.
+    /// The command that starts it.
+    #[serde(rename = "docker_parameters")]
     pub(crate) command: String,
     pub(crate) name: String,
     pub(crate) description: String,
     /// What the platform is told of it beside that, such as whether it may run several times at once.
+    #[serde(default)]
     pub(crate) labels: BTreeMap<String, bool>,
     pub(crate) arguments: Schema,
 }
@@ -95,23 +83,7 @@ impl TriggerManifest {
     /// Reads the text of a manifest. Whether the schema is valid is found out later
     /// ([`Schema::verify`]): a module has several triggers, and runs one.
     pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct Document {
-            docker_parameters: String,
-            name: String,
-            description: String,
-            #[serde(default)]
-            labels: BTreeMap<String, bool>,
-            arguments: Map<String, Value>,
-        }
-        let document: Document = parse("of a trigger", text)?;
-        Ok(Self {
-            arguments: Schema::new(&document.docker_parameters, document.arguments),
-            command: document.docker_parameters,
-            name: document.name,
-            description: document.description,
-            labels: document.labels,
-        })
+        parse("of a trigger", text)
     }
 }
 

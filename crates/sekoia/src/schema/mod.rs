@@ -7,6 +7,7 @@ mod words;
 use std::{collections::BTreeSet, sync::OnceLock};
 
 use jsonschema::Validator;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -28,44 +29,55 @@ pub(crate) struct Checked {
 }
 
 /// A JSON Schema (draft 7) of settings, with the platform's extra list `secrets`.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(from = "Map<String, Value>")]
 pub(crate) struct Schema {
-    name: String,
     document: Value,
     /// Compiled when it is needed first: with its regular expressions that takes half a millisecond.
     validator: OnceLock<Result<Validator, String>>,
     secrets: BTreeSet<String>,
 }
 
-impl Schema {
-    fn new(name: &str, document: Map<String, Value>) -> Self {
+impl From<Map<String, Value>> for Schema {
+    fn from(document: Map<String, Value>) -> Self {
         let secrets = document.get("secrets").and_then(Value::as_array);
         let secrets = secrets.into_iter().flatten().filter_map(Value::as_str);
         let secrets = secrets.map(str::to_owned).collect();
         Self {
-            name: name.to_owned(),
             document: Value::Object(document),
             validator: OnceLock::new(),
             secrets,
         }
     }
+}
 
-    fn validator(&self) -> Result<&Validator, ManifestError> {
+impl Default for Schema {
+    /// Without a rule.
+    fn default() -> Self {
+        Map::new().into()
+    }
+}
+
+impl Schema {
+    fn validator(&self) -> Result<&Validator, &String> {
         let validator = self.validator.get_or_init(|| {
             jsonschema::draft7::options()
                 .should_validate_formats(true)
                 .build(&self.document)
                 .map_err(|error| error.to_string())
         });
-        validator.as_ref().map_err(|reason| ManifestError::Schema {
-            name: self.name.clone(),
-            reason: reason.clone(),
-        })
+        validator.as_ref()
     }
 
-    /// Makes sure that settings can be checked.
-    pub(crate) fn verify(&self) -> Result<(), ManifestError> {
-        self.validator().map(|_| ())
+    /// Makes sure that settings can be checked. The error calls the manifest by this name.
+    pub(crate) fn verify(&self, name: &str) -> Result<(), ManifestError> {
+        match self.validator() {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(ManifestError::Schema {
+                name: name.to_owned(),
+                reason: reason.clone(),
+            }),
+        }
     }
 
     /// Whether the value of a setting must not be shown: that of a secret, and the key of an intake.
@@ -85,7 +97,7 @@ impl Schema {
     ///
     /// Without success, one sentence for each problem.
     pub(crate) fn check(&self, settings: SettingsMap, asked: bool) -> Result<Checked, Vec<String>> {
-        let mut settings = self.prepare(settings.0);
+        let mut settings = self.completed(settings).0;
         let mut suspicions = self.blanks(&settings);
         suspicions.extend(self.misplaced(&settings));
         suspicions.extend(self.unknown(&settings));
@@ -106,7 +118,7 @@ impl Schema {
         let instance = Value::Object(settings);
         let mut problems: Vec<String> = self
             .validator()
-            .map_err(|error| vec![error.to_string()])?
+            .map_err(|reason| vec![reason.clone()])?
             .iter_errors(&instance)
             .map(|error| problem::sentence(self, &error))
             .collect();
@@ -139,7 +151,7 @@ impl Schema {
         let Ok(validator) = self.validator() else {
             return false;
         };
-        let instance = Value::Object(self.prepare(settings.0.clone()));
+        let instance = Value::Object(self.completed(settings.clone()).0);
         let mut errors = validator.iter_errors(&instance);
         errors.any(|error| problem::missing(&error).is_some_and(|name| self.secrets.contains(name)))
     }
@@ -147,7 +159,7 @@ impl Schema {
     /// How many settings are not in the schema, when the others fit it.
     pub(crate) fn strangers(&self, settings: &SettingsMap) -> Option<usize> {
         let strange = settings.0.keys().filter(|name| !self.knows(name)).count();
-        let settings = Value::Object(self.prepare(settings.0.clone()));
+        let settings = Value::Object(self.completed(settings.clone()).0);
         let fits = self
             .validator()
             .is_ok_and(|validator| validator.is_valid(&settings));
@@ -171,11 +183,7 @@ impl Schema {
     }
 
     /// The settings with defaults filled in and numeric texts made numbers, fit or not.
-    pub(crate) fn completed(&self, settings: SettingsMap) -> SettingsMap {
-        SettingsMap(self.prepare(settings.0))
-    }
-
-    fn prepare(&self, mut settings: Map<String, Value>) -> Map<String, Value> {
+    pub(crate) fn completed(&self, SettingsMap(mut settings): SettingsMap) -> SettingsMap {
         for (name, property) in self.properties() {
             let wants = |kind: &str| property.get("type").and_then(Value::as_str) == Some(kind);
             let given = settings.get(name).cloned();
@@ -200,7 +208,7 @@ impl Schema {
                 None => settings.insert(name.clone(), value),
             };
         }
-        settings
+        SettingsMap(settings)
     }
 
     /// The names of texts made of asterisks only, as the platform writes in the place of secrets.
@@ -366,7 +374,7 @@ mod tests {
                 "not": {"required": ["debug"], "properties": {"server": {"const": "none"}}}
             }]
         });
-        Schema::new("test", settings(document).0)
+        settings(document).0.into()
     }
 
     fn settings(object: Value) -> SettingsMap {
@@ -456,7 +464,7 @@ mod tests {
             },
             "secrets": ["client_secret", "certificate"],
         });
-        let schema = Schema::new("test", settings(schema).0);
+        let schema = Schema::from(settings(schema).0);
         let guid = "7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21";
         for (given, said) in [
             (json!({"client_secret": guid}), "client_secret is a GUID"),
@@ -579,7 +587,7 @@ mod tests {
                 "then": {"required": ["client_secret"]},
             }],
         });
-        let schema = Schema::new("test", settings(document).0);
+        let schema = Schema::from(settings(document).0);
         for (given, lacks) in [
             (json!({"client_id": "c"}), true),
             (json!({"client_id": "c", "client_secret": null}), true),
