@@ -7,7 +7,7 @@ use super::{
     config::{ConfigError, Configuration, SettingsMap},
     log::Log,
     registry::Item,
-    schema::{Checked, ModuleManifest, Schema, shown_name},
+    schema::{ModuleManifest, Schema, shown_name},
     secrets::Secrets,
 };
 
@@ -59,11 +59,18 @@ impl Settings {
         let intake = placed.then(|| of_trigger.0.remove(SERVER)).flatten();
 
         let mut suspicions = Vec::new();
-        let asked = secrets.is_some();
-        let mut checked = |key, schema, settings| {
-            let found = checked(key, schema, settings, asked, log)?;
-            suspicions.extend(found.suspicions);
-            Ok::<_, Vec<String>>(found.settings)
+        let mut checked = |key: &str, schema: &Schema, settings: SettingsMap| {
+            let hidden = schema.secrets().iter();
+            let hidden = hidden.filter_map(|name| settings.0.get(name)?.as_str());
+            hidden.for_each(|secret| log.hide_text(secret));
+            let named = |sentence: String| format!("{key}: {sentence}");
+            match schema.check(settings, secrets.is_some()) {
+                Ok(found) => {
+                    suspicions.extend(found.suspicions.into_iter().map(named));
+                    Ok(found.settings)
+                }
+                Err(problems) => Err(Vec::from_iter(problems.into_iter().map(named))),
+            }
         };
         let of_module = checked(MODULE, &module.configuration, of_module);
         let of_trigger = checked(key, &item.manifest.arguments, of_trigger);
@@ -137,26 +144,6 @@ pub(super) fn waits_for_secrets(
     };
     let counts = self::of_trigger(configuration).is_ok_and(|counts| counts == TRIGGER);
     counts && item.manifest.arguments.lacks_secrets(&of_trigger)
-}
-
-fn checked(
-    key: &str,
-    schema: &Schema,
-    settings: SettingsMap,
-    asked: bool,
-    log: &Log,
-) -> Result<Checked, Vec<String>> {
-    let secrets = schema.secrets().iter();
-    let secrets = secrets.filter_map(|name| settings.0.get(name)?.as_str());
-    secrets.for_each(|secret| log.hide_text(secret));
-    let name = |sentence: String| format!("{key}: {sentence}");
-    match schema.check(settings, asked) {
-        Ok(checked) => Ok(Checked {
-            suspicions: checked.suspicions.into_iter().map(name).collect(),
-            ..checked
-        }),
-        Err(problems) => Err(problems.into_iter().map(name).collect()),
-    }
 }
 
 #[cfg(test)]
