@@ -10,7 +10,8 @@ use std::{
 use base::{Clock, lock};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Response, StatusCode, request::Parts};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -24,7 +25,8 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// Where something may fail. The failures of each side are counted apart, so that what works on one
 /// side does not hide what fails on another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// A run of the trigger as a whole (E-03).
     Run,
@@ -34,18 +36,6 @@ pub enum Side {
     Checkpoint,
     /// The intake, which takes the events.
     Intake,
-}
-
-impl Side {
-    /// Its word in the body of `/health`.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Run => "run",
-            Self::Source => "source",
-            Self::Checkpoint => "checkpoint",
-            Self::Intake => "intake",
-        }
-    }
 }
 
 /// One thing that is tried again and again, such as the delivery of one batch. Its failures count
@@ -131,12 +121,6 @@ impl State {
     /// How long a request has been under way beyond its own limit.
     fn overdue(&self) -> Duration {
         self.request_due.map_or(Duration::ZERO, |due| due.elapsed())
-    }
-
-    fn error_count(&self) -> u32 {
-        self.errors
-            .values()
-            .fold(0, |sum, one| sum.saturating_add(*one))
     }
 }
 
@@ -324,20 +308,19 @@ impl Heartbeat {
         });
         let said = |said: Said| json!({"time": naive(said.at), "text": said.text});
         let Latest { error, warning } = self.log.latest();
-        let errors = state.errors.iter();
-        let errors: Map<_, _> = errors
-            .map(|(side, count)| (side.word().to_owned(), (*count).into()))
-            .collect();
         let mut body = json!({
             "last_events_time": naive(state.last_events),
             "last_heartbeat": naive(state.last_beat),
             "seconds_without_events_threshold": 0,
             "last_heartbeat_threshold": (state.promised + GRACE).as_secs(),
-            "error_count": state.error_count(),
+            "error_count": state.errors.values().sum::<u32>(),
         });
         // What there is nothing to tell of is left out.
         let more: [(&str, Option<Value>); 8] = [
-            ("errors", (!errors.is_empty()).then(|| errors.into())),
+            (
+                "errors",
+                (!state.errors.is_empty()).then(|| json!(state.errors)),
+            ),
             ("data", state.data.map(|id| id.to_string().into())),
             ("metrics_port", state.metrics_port.map(Value::from)),
             ("behind", behind),
