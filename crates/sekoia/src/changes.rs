@@ -7,7 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
-    hash::{Hash as _, Hasher as _},
+    hash::{BuildHasher as _, BuildHasherDefault},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -45,15 +45,12 @@ struct Look(BTreeMap<&'static str, Option<u64>>);
 
 impl Look {
     fn at(configuration: &Configuration) -> Self {
-        let hash = |key: &str| {
-            let mut hasher = DefaultHasher::new();
-            match configuration.verbatim(key) {
-                Ok(text) => text.hash(&mut hasher),
-                // It may hold what it has held.
-                Err(ConfigError::Directory { .. } | ConfigError::Unreadable { .. }) => return None,
-                Err(error) => error.to_string().hash(&mut hasher),
-            }
-            Some(hasher.finish())
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let hash = |key: &str| match configuration.verbatim(key) {
+            Ok(text) => Some(hasher.hash_one(text)),
+            // It may hold what it has held.
+            Err(ConfigError::Directory { .. } | ConfigError::Unreadable { .. }) => None,
+            Err(error) => Some(hasher.hash_one(error.to_string())),
         };
         let texts = TEXTS.iter().map(|(key, _)| *key);
         // They stay bound for the life of the process.

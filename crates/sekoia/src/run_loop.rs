@@ -131,13 +131,7 @@ impl<'a> RunLoop<'a> {
         let over = context.stop.clone();
         let mut task = tokio::spawn((self.start.item.run)(settings, context));
         loop {
-            let again = self.again;
-            let again = async {
-                match again {
-                    Some(again) => time::sleep_until(again).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let again = time::sleep_until(self.again.unwrap_or_else(Instant::now));
             tokio::select! {
                 ended = &mut task => return outcome(ended).map(|()| End::Over),
                 () = self.context.stop.cancelled() => {
@@ -148,7 +142,7 @@ impl<'a> RunLoop<'a> {
                     break;
                 }
                 () = next(&mut self.changes) => {}
-                () = again => {}
+                () = again, if self.again.is_some() => {}
             }
             self.next = self.changed().await;
             if self.next.is_some() {

@@ -3,33 +3,23 @@
 /// The text in bytes: UTF-8, or UTF-16 or UTF-32 in either byte order, with a byte order mark or
 /// without (as Python's `json.loads` tells them apart). None when they are no text.
 pub(crate) fn decoded(bytes: &[u8]) -> Option<String> {
-    let wide = |bytes: &[u8], big: bool| {
-        let units = bytes.chunks_exact(2).map(|pair| match *pair {
-            [first, second] if big => u16::from_be_bytes([first, second]),
-            [first, second] => u16::from_le_bytes([first, second]),
-            _ => 0,
-        });
-        let whole = bytes.len().is_multiple_of(2);
-        String::from_utf16(&units.collect::<Vec<_>>())
-            .ok()
-            .filter(|_| whole)
+    let wide = |unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+        String::from_utf16(&units).ok().filter(|_| rest.is_empty())
     };
-    let wider = |bytes: &[u8], big: bool| {
-        let characters = bytes.chunks(4).map(|four| {
-            let four = <[u8; 4]>::try_from(four).ok()?;
-            char::from_u32(if big {
-                u32::from_be_bytes(four)
-            } else {
-                u32::from_le_bytes(four)
-            })
-        });
-        characters.collect::<Option<String>>()
+    let wider = |number: fn([u8; 4]) -> u32| {
+        let (fours, rest) = bytes.as_chunks::<4>();
+        let characters = fours.iter().map(|four| char::from_u32(number(*four)));
+        characters
+            .collect::<Option<String>>()
+            .filter(|_| rest.is_empty())
     };
     let text = match *bytes {
-        [0, 0, 0xFE, 0xFF, ..] | [0, 0, 0, 1..=255, ..] => wider(bytes, true),
-        [0xFF, 0xFE, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => wider(bytes, false),
-        [0xFE, 0xFF, ..] | [0, 1..=255, ..] => wide(bytes, true),
-        [0xFF, 0xFE, ..] | [1..=255, 0, ..] => wide(bytes, false),
+        [0, 0, 0xFE, 0xFF, ..] | [0, 0, 0, 1..=255, ..] => wider(u32::from_be_bytes),
+        [0xFF, 0xFE, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => wider(u32::from_le_bytes),
+        [0xFE, 0xFF, ..] | [0, 1..=255, ..] => wide(u16::from_be_bytes),
+        [0xFF, 0xFE, ..] | [1..=255, 0, ..] => wide(u16::from_le_bytes),
         _ => String::from_utf8(bytes.to_vec()).ok(),
     }?;
     Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
