@@ -108,41 +108,33 @@ pub fn effective(installation: &Installation<'_>, command: &str) -> Result<Judge
     let item = registry.find(command)?;
     let module = ModuleManifest::load("manifest.json".as_ref(), registry.module_manifest)?;
     let configuration = installation.configuration()?;
-    let mut values = Vec::new();
-    let mut problems = Vec::new();
+    let mut judged = Judged::default();
     let key = settings::of_trigger(&configuration)?;
-    let arguments = &item.manifest.arguments;
-    for (key, schema) in [(key, arguments), (MODULE, &module.configuration)] {
-        match object(&configuration, key, schema) {
-            Ok(more) => values.extend(more),
-            Err(error) => problems.push(chain(&error)),
+    for part in [
+        object(&configuration, key, &item.manifest.arguments),
+        object(&configuration, MODULE, &module.configuration),
+        platform(&configuration),
+    ] {
+        match part {
+            Ok(values) => judged.values.extend(values),
+            Err(error) => judged.problems.push(chain(&error)),
         }
     }
-    match platform(&configuration) {
-        Ok(more) => values.extend(more),
-        Err(error) => problems.push(chain(&error)),
-    }
-    let mut suspicions = Vec::new();
-    if problems.is_empty() {
+    if judged.problems.is_empty() {
         let log = Log::new(command, Clock::system(), Console::new(|_| {}));
-        let read = Settings::read(item, &module, None, &configuration, &log);
-        match read {
+        match Settings::read(item, &module, None, &configuration, &log) {
             Ok(settings) => {
-                suspicions.clone_from(&settings.suspicions);
+                judged.suspicions.clone_from(&settings.suspicions);
                 // What the platform may still fill in is not judged.
                 if !settings::waits_for_secrets(item, &module, &configuration) {
                     let usable = validate(installation, item, settings);
-                    problems.extend(usable.err().iter().flat_map(lines));
+                    judged.problems.extend(usable.err().iter().flat_map(lines));
                 }
             }
-            Err(error) => problems.extend(lines(&error)),
+            Err(error) => judged.problems.extend(lines(&error)),
         }
     }
-    Ok(Judged {
-        values,
-        problems,
-        suspicions,
-    })
+    Ok(judged)
 }
 
 fn validate(
