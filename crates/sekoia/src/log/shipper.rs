@@ -172,25 +172,19 @@ impl Courier {
     /// Keeps what was refused for another try.
     fn refused(&mut self, mut batch: Vec<Entry>, too_large: bool) {
         let hurry = self.finish.is_cancelled();
-        let next = self.refusals.refused(batch.len(), too_large, hurry);
-        match next {
-            // All of it is refused alone: most likely none of the lines is the reason.
-            Next::Aside if !hurry && self.aside.len() >= ASIDE => {
-                self.log.0.outbox.put_back(batch);
-            }
-            Next::Aside => {
+        match self.refusals.refused(batch.len(), too_large, hurry) {
+            Next::Aside if hurry || self.aside.len() < ASIDE => {
                 self.aside.extend(batch.pop().map(|entry| Aside {
                     entry,
                     proven: false,
                     not_before: Instant::now(),
                 }));
             }
-            Next::Repeat => self.log.0.outbox.put_back(batch),
-            Next::Smaller => {
-                self.backoff.reset();
-                self.log.0.outbox.put_back(batch);
-            }
+            // Where as many were refused alone, most likely none of the lines is the reason.
+            Next::Aside | Next::Repeat => {}
+            Next::Smaller => self.backoff.reset(),
         }
+        self.log.0.outbox.put_back(batch);
     }
 
     /// Tries the lines again that were refused alone, where others have been accepted since.
