@@ -299,16 +299,12 @@ impl<'a> Start<'a> {
     /// Asks the platform for secrets, as patiently as the configuration needs them.
     pub(crate) async fn secrets(&self) -> Result<Asked, SecretsError> {
         let asker = self.asker();
-        if settings::waits_for_secrets(self.item, &self.module, &self.configuration) {
-            // Without the platform, a person fills the settings in.
-            let needed = asker.has_address() || !self.module.configuration.secrets().is_empty();
-            return match needed {
-                true => asker.patiently().await.map(Asked::Got),
-                false => Ok(Asked::Nobody),
-            };
-        }
-        if !asker.has_address() {
+        // Without the platform, a person fills the settings in.
+        if !asker.has_address() && self.module.configuration.secrets().is_empty() {
             return Ok(Asked::Nobody);
+        }
+        if settings::waits_for_secrets(self.item, &self.module, &self.configuration) {
+            return asker.patiently().await.map(Asked::Got);
         }
         match asker.briefly().await {
             Ok(secrets) => Ok(Asked::Got(secrets)),
