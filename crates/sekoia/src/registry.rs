@@ -17,8 +17,6 @@ use super::{
 
 type Run = BoxFuture<'static, Result<(), RunError>>;
 
-type Check<'a> = BoxFuture<'a, ()>;
-
 /// A kind of trigger.
 ///
 /// Nothing of an instance is kept between runs: what must last is in the context's storage.
@@ -99,7 +97,7 @@ pub(super) struct Item {
     aliases: &'static [&'static str],
     signs: &'static [&'static str],
     pub(super) run: fn(SettingsMap, Context) -> Run,
-    pub(super) check: for<'a> fn(SettingsMap, Context, &'a mut Findings<'_>) -> Check<'a>,
+    pub(super) check: for<'a> fn(SettingsMap, Context, &'a mut Findings<'_>) -> BoxFuture<'a, ()>,
     pub(super) validate: fn(SettingsMap, &Context) -> Result<(), RunError>,
     pub(super) topics: &'static [Topic],
 }
@@ -208,7 +206,7 @@ fn check<'a, T: Trigger>(
     settings: SettingsMap,
     context: Context,
     findings: &'a mut Findings<'_>,
-) -> Check<'a> {
+) -> BoxFuture<'a, ()> {
     Box::pin(async move {
         match settings.typed() {
             Ok(settings) => T::check(settings, context, findings).await,

@@ -159,8 +159,9 @@ impl Configuration {
             "" => Ok(None),
             text => parse(text).map(Some).ok_or_else(|| ConfigError::Form {
                 place,
-                found: match key.ends_with("_port") {
-                    true => shown(text),
+                // A longer text may be a secret in the wrong place.
+                found: match key.ends_with("_port") && text.chars().count() <= 20 {
+                    true => format!(" with {text:?}"),
                     false => String::new(),
                 },
                 expected,
@@ -231,14 +232,6 @@ impl Configuration {
         let value = self.environment.get(&name);
         let value = value.map(|value| value.strip_prefix('\u{feff}').unwrap_or(value).to_owned());
         Ok(value.map(|value| (Place::Variable(name), value)))
-    }
-}
-
-/// A short word, as the middle of a sentence. What is longer may be a secret in the wrong place.
-fn shown(text: &str) -> String {
-    match text.chars().count() <= 20 {
-        true => format!(" with {text:?}"),
-        false => String::new(),
     }
 }
 

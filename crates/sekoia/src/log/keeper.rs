@@ -27,7 +27,8 @@ const TIMEOUT: Duration = Duration::from_millis(250);
 pub(crate) fn keep_last_error(log: Log, storage: Storage) -> Background {
     Background::start(Step::LastError, TIMEOUT, |ended| async move {
         let mut kept = None;
-        while ended.run_until_cancelled(log.erred()).await.is_some() {
+        let erred = &log.0.erred;
+        while ended.run_until_cancelled(erred.notified()).await.is_some() {
             keep(&log, &storage, &mut kept).await;
             _ = ended.run_until_cancelled(sleep(PAUSE)).await;
         }

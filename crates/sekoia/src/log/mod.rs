@@ -104,6 +104,7 @@ struct Inner {
     last_error: OnceLock<Gauge>,
     latest: Mutex<Latest>,
     waiting: Waiting,
+    /// There has been an error since it was last waited for.
     erred: Notify,
     critical: AtomicBool,
 }
@@ -191,11 +192,6 @@ impl Log {
 
     pub(super) fn latest(&self) -> Latest {
         lock(&self.0.latest).clone()
-    }
-
-    /// Waits until there has been an error since it was last waited for.
-    async fn erred(&self) {
-        self.0.erred.notified().await;
     }
 
     /// Counts as the last error; it is told by another way.
