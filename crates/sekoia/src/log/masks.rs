@@ -27,16 +27,10 @@ const WORD: usize = 12;
 /// Shorter pieces of base64 are not hidden.
 const SHORTEST_BASE64: usize = 8;
 
-/// A value to hide, or a piece of base64 that holds it.
-struct Hidden {
-    text: Secret,
-    /// Whether it is hidden only where no letter or digit is beside it.
-    alone: bool,
-}
-
-/// The values to hide, longest first, so that a value inside another one leaves nothing behind.
+/// The values to hide, and the pieces of base64 that hold them, longest first, so that a value inside
+/// another one leaves nothing behind.
 #[derive(Default)]
-pub(super) struct Masks(RwLock<Vec<Hidden>>);
+pub(super) struct Masks(RwLock<Vec<Secret>>);
 
 impl Masks {
     /// Hides a value from now on, also [as it is spelled](spelled) inside JSON, URLs and HTML, and in base64.
@@ -46,15 +40,12 @@ impl Masks {
         let value = bare(value);
         let texts = std::iter::once(value.to_owned()).chain(in_base64(value));
         for text in texts {
-            let known = hidden.iter().any(|known| known.text.expose() == text);
+            let known = hidden.iter().any(|known| known.expose() == text);
             if !known && !is_word(&text) {
-                hidden.push(Hidden {
-                    alone: text.len() < SHORT,
-                    text: Secret::new(text),
-                });
+                hidden.push(Secret::new(text));
             }
         }
-        hidden.sort_by_key(|hidden| std::cmp::Reverse(hidden.text.expose().len()));
+        hidden.sort_by_key(|hidden| std::cmp::Reverse(hidden.expose().len()));
     }
 
     /// The text with every hidden value replaced by `***`, and with what the eye does not see made
@@ -93,17 +84,17 @@ fn in_base64(value: &str) -> Vec<String> {
     pieces
 }
 
-/// The text without a secret; one that stands alone only where it is no part of a word.
-fn without<'a>(text: Cow<'a, str>, hidden: &Hidden) -> Cow<'a, str> {
+/// The text without a secret; without a short one only where it is no part of a word.
+fn without<'a>(text: Cow<'a, str>, secret: &Secret) -> Cow<'a, str> {
     let is_in_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    let secret = hidden.text.expose();
+    let secret = secret.expose();
     let mut out = String::new();
     let (mut kept, mut at) = (0, 0);
     while let Some(next) = text.get(at..).and_then(|rest| rest.chars().next()) {
         let (before, rest) = text.split_at(at);
         match spelled(rest, secret).map(|length| rest.split_at(length)) {
             Some((found, after))
-                if !hidden.alone
+                if secret.len() >= SHORT
                     || !is_in_word(before.chars().next_back())
                         && !is_in_word(after.chars().next()) =>
             {
