@@ -94,15 +94,14 @@ enum Verdict {
 impl Judge {
     fn judge(&mut self, look: Look) -> Verdict {
         let look = look.completed(&self.current);
+        let seen = self.seen.take();
         if look == self.current {
-            self.seen = None;
             return Verdict::Same;
         }
-        if self.seen.as_ref() != Some(&look) {
+        if seen.as_ref() != Some(&look) {
             self.seen = Some(look);
             return Verdict::Perhaps;
         }
-        self.seen = None;
         let differing = self.current.differing(&look);
         let (settings, others): (Vec<_>, Vec<_>) =
             differing.partition(|(key, _)| SETTINGS.contains(key));

@@ -155,12 +155,8 @@ impl Heartbeat {
     /// Beats of concurrent work do not shorten one another's promise: the latest one counts.
     /// A trigger that never beats always counts as alive.
     pub fn beat(&self, next_within: Duration) {
-        let now = Instant::now();
         let mut state = lock(&self.state);
-        let due = now + next_within;
-        if state.due.is_none_or(|earlier| earlier < due) {
-            state.due = Some(due);
-        }
+        state.due = state.due.max(Some(Instant::now() + next_within));
         state.promised = next_within;
         state.last_beat = self.clock.now();
         state.stuck &= state.overdue() > GRACE;
@@ -229,14 +225,10 @@ impl Heartbeat {
     /// These failures are over.
     fn forget(&self, side: Side, failures: u32) {
         let mut state = lock(&self.state);
-        let left = state
-            .errors
-            .get(&side)
-            .map_or(0, |all| all.saturating_sub(failures));
-        match left {
-            0 => state.errors.remove(&side),
-            left => state.errors.insert(side, left),
-        };
+        if let Some(errors) = state.errors.get_mut(&side) {
+            *errors = errors.saturating_sub(failures);
+        }
+        state.errors.retain(|_, errors| *errors > 0);
     }
 
     /// Failures of a side since its last success.

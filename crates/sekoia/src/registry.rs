@@ -180,16 +180,12 @@ impl Registry {
         if let Some(error) = &self.broken {
             return Err(StartError::TriggerManifest(chain(error)));
         }
-        let found = self
-            .items
-            .iter()
-            .find(|item| item.manifest.command == command || item.aliases.contains(&command));
+        let is = |item: &&Item| item.manifest.command == command || item.aliases.contains(&command);
+        let found = self.items.iter().find(is);
+        let commands = self.commands().map(|command| command.name.to_owned());
         let found = found.ok_or_else(|| StartError::UnknownCommand {
             command: command.to_owned(),
-            known: self
-                .commands()
-                .map(|command| command.name.to_owned())
-                .collect(),
+            known: commands.collect(),
         })?;
         let manifest = &found.manifest;
         let schema = manifest.arguments.verify(&manifest.command);
