@@ -160,7 +160,6 @@ impl<'a> RunLoop<'a> {
         let log = self.context.log.clone();
         let secrets = match self.start.secrets().await {
             Ok(Asked::Got(secrets)) => secrets,
-            Ok(Asked::Nobody) => self.secrets.clone(),
             Ok(Asked::InVain(error)) => {
                 if !was_in_vain {
                     log.warning(format!(
@@ -219,7 +218,7 @@ impl<'a> RunLoop<'a> {
         self.again = None;
         match self.start.secrets().await {
             Ok(Asked::Got(secrets)) => self.secrets = secrets,
-            Ok(Asked::Nobody) | Err(SecretsError::Stopped) => {}
+            Err(SecretsError::Stopped) => {}
             // The next run asks again, or who waits for one that cannot begin without them.
             Ok(Asked::InVain(_)) | Err(_) => self.again = Some(Instant::now() + ASK_AGAIN),
         }

@@ -136,7 +136,6 @@ impl<'a> Start<'a> {
             Err(SecretsError::Stopped) => return Ok(()),
             Err(error) => return Err(error.into()),
             Ok(Asked::Got(found)) => _ = told.send(found),
-            Ok(Asked::Nobody) => {}
             Ok(Asked::InVain(error)) => {
                 self.log.warning(format!(
                     "The platform's secrets are not to be had at the moment, and the configuration \
@@ -301,7 +300,7 @@ impl<'a> Start<'a> {
         let asker = self.asker();
         // Without the platform, a person fills the settings in.
         if !asker.has_address() && self.module.configuration.secrets().is_empty() {
-            return Ok(Asked::Nobody);
+            return Ok(Asked::Got(Secrets::default()));
         }
         if settings::waits_for_secrets(self.item, &self.module, &self.configuration) {
             return asker.patiently().await.map(Asked::Got);
@@ -315,18 +314,17 @@ impl<'a> Start<'a> {
 }
 
 pub(crate) enum Asked {
+    /// None of them where there is nobody to ask, which stays so for the life of the process.
     Got(Secrets),
     /// No answer, and none is needed; why there is none.
     InVain(SecretsError),
-    /// There is nobody to ask.
-    Nobody,
 }
 
 impl Asked {
     pub(crate) fn secrets(self) -> Secrets {
         match self {
             Self::Got(secrets) => secrets,
-            Self::InVain(_) | Self::Nobody => Secrets::default(),
+            Self::InVain(_) => Secrets::default(),
         }
     }
 }
