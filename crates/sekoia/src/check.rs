@@ -288,13 +288,7 @@ impl Start<'_> {
             self.configuration.port(key).map_err(RunError::failed)?;
         }
         let secrets = self.secrets().await.map_err(RunError::failed)?.secrets();
-        Settings::read(
-            self.item,
-            &self.module,
-            Some(&secrets),
-            &self.configuration,
-            &self.log,
-        )
+        self.fitting(&secrets)
     }
 
     /// Surroundings for a look: the data is not taken into use.

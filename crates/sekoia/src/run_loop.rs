@@ -251,19 +251,10 @@ impl<'a> RunLoop<'a> {
 
     /// The settings in the configuration, if a run could begin with them.
     fn read(&self, secrets: &Secrets) -> Result<Settings, RunError> {
-        let settings = self.fitting(secrets)?;
+        let settings = self.start.fitting(secrets)?;
         let item = self.start.item;
         (item.validate)(settings.trigger.clone(), &self.context)?;
         Ok(settings)
-    }
-
-    /// The settings in the configuration, if they fit the manifests.
-    fn fitting(&self, secrets: &Secrets) -> Result<Settings, RunError> {
-        let Start { item, module, .. } = self.start;
-        let Context {
-            configuration, log, ..
-        } = &self.context;
-        Settings::read(item, module, Some(secrets), configuration, log)
     }
 
     /// What the next run works with: what the configuration holds, unless a run has begun before
@@ -284,34 +275,23 @@ impl<'a> RunLoop<'a> {
                     current
                 }
                 // The run says what is wrong with them, where the manifests do not.
-                None => self.fitting(&self.secrets)?,
+                None => self.start.fitting(&self.secrets)?,
             },
         };
-        let Settings {
-            module,
-            trigger,
-            suspicions,
-            ..
-        } = settings;
-        for suspicion in suspicions {
+        for suspicion in settings.suspicions {
             self.context.log.warning(suspicion);
         }
         let context = Context {
-            module_configuration: module,
+            module_configuration: settings.module,
             stop: self.context.stop.child_token(),
             ..self.context.clone()
         };
-        Ok((trigger, context))
+        Ok((settings.trigger, context))
     }
 
     /// Says why a run ended, and when that has happened too often (E-03, E-07).
     fn report(&self, error: &RunError) {
-        let Context {
-            log,
-            heartbeat,
-            stop,
-            ..
-        } = &self.context;
+        let (log, heartbeat) = (&self.context.log, &self.context.heartbeat);
         match error {
             RunError::Configuration(_) => {
                 // It waits for a person, and collects nothing: nobody may call that well.
@@ -319,7 +299,7 @@ impl<'a> RunLoop<'a> {
                 log.error(error.to_string());
                 log.critical("Configuration error");
             }
-            RunError::Unavailable(_) if stop.is_cancelled() => {}
+            RunError::Unavailable(_) if self.context.stop.is_cancelled() => {}
             RunError::Unavailable(_) => log.exception("An exception occurred", error),
             RunError::Failed(_) | RunError::Hopeless(_) => {
                 log.exception("An exception occurred", error);

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
+    RunError,
     changes::Watching,
     concealer,
     config::{Configuration, LIVENESS_PORT, METRICS_PORT, SettingsMap},
@@ -23,7 +24,7 @@ use crate::{
     schema::ModuleManifest,
     secrets::{Asker, Secrets, SecretsError},
     serve::{Server, serve},
-    settings,
+    settings::{self, Settings},
     storage::{
         LocalBackend, ObjectBackend, ObjectSettings, StateFile, Storage, StorageError,
         StorageLocation, directory, go_on_as_owner,
@@ -283,6 +284,12 @@ impl<'a> Start<'a> {
                 left.display()
             ));
         }
+    }
+
+    /// The settings in the configuration with these secrets, if they fit the manifests.
+    pub(crate) fn fitting(&self, secrets: &Secrets) -> Result<Settings, RunError> {
+        let (configuration, log) = (&self.configuration, &self.log);
+        Settings::read(self.item, &self.module, Some(secrets), configuration, log)
     }
 
     pub(crate) fn asker(&self) -> Asker {
