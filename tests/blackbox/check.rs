@@ -584,7 +584,11 @@ async fn ports_are_free_or_our_own() {
     let text = format!("port {port} cannot be listened on");
     fails(&world, 20, "ports", &[&text, "with the key metrics_port"]).await;
     drop(taken);
+    // It is free, but for one of the two.
+    world.write("liveness_port", &port.to_string());
+    fails(&world, 20, "ports", &[&text, "with the key metrics_port"]).await;
 
+    world.write("liveness_port", "0");
     world.write("metrics_port", "0");
     let mut process = world.start();
     world.all_delivered().await;

@@ -29,15 +29,18 @@ impl Start<'_> {
                 return Vec::new();
             };
             match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await {
-                Ok(_) => free.push(port.to_string()),
+                // It is held, as each key needs a port of its own.
+                Ok(held) => free.push((port.to_string(), held)),
                 Err(error) => taken.push((key.0, port, error)),
             }
         }
         if taken.is_empty() {
+            let free: Vec<_> = free.iter().map(|(port, _)| port.as_str()).collect();
             let text = format!("{} are free for health and metrics", free.join(" and "));
             let pass = CheckFinding::new(Topic::PORTS, Outcome::Pass, text, json!({}));
             return vec![pass];
         }
+        drop(free);
         let is_own = in_use && self.is_own_process(reader).await;
         let taken = taken.iter();
         taken
