@@ -170,14 +170,11 @@ impl<'a> Start<'a> {
         heartbeat: Heartbeat,
         metrics: Metrics,
     ) -> Context {
-        let Host {
-            http, clock, stop, ..
-        } = self.host.clone();
         Context {
-            clock,
-            http,
-            ending: stop.clone(),
-            stop,
+            clock: self.host.clock.clone(),
+            http: self.host.http.clone(),
+            ending: self.host.stop.clone(),
+            stop: self.host.stop.clone(),
             log: self.log.clone(),
             storage,
             metrics,
@@ -218,13 +215,8 @@ impl<'a> Start<'a> {
     }
 
     pub(crate) fn reader(&self) -> Result<StorageLocation, StartError> {
-        let Host {
-            directories,
-            http,
-            clock,
-            ..
-        } = &self.host;
-        reader(&self.configuration, &directories.data, http, clock.clone())
+        let (host, data) = (&self.host, &self.host.directories.data);
+        reader(&self.configuration, data, &host.http, host.clock.clone())
     }
 
     /// A disk may hang, which must not hold up a stop.
@@ -252,13 +244,8 @@ impl<'a> Start<'a> {
         settings: ObjectSettings,
     ) -> Result<Option<StorageLocation>, StartError> {
         let http = object_client(&self.configuration, &self.host.http)?;
-        let Host {
-            clock,
-            stop,
-            environment,
-            ..
-        } = &self.host;
-        let host = environment.get("HOSTNAME").unwrap_or_default();
+        let (clock, stop) = (&self.host.clock, &self.host.stop);
+        let host = self.host.environment.get("HOSTNAME").unwrap_or_default();
         let opened = ObjectBackend::open(settings, http, clock, &self.log, stop, host).await;
         let Some(objects) = opened.map_err(StorageError::from)? else {
             return Ok(None);
