@@ -69,11 +69,8 @@ pub(crate) fn keep_last_lines(log: Log, storage: Storage) -> Background {
     Background::start(Step::LastError, TIMEOUT, |ended| async move {
         let mut file = File::open(storage).await;
         let waiting = &log.0.waiting;
-        while ended
-            .run_until_cancelled(waiting.come.notified())
-            .await
-            .is_some()
-        {
+        let come = &waiting.come;
+        while ended.run_until_cancelled(come.notified()).await.is_some() {
             _ = ended.run_until_cancelled(sleep(PAUSE)).await;
             file.add(waiting).await;
         }

@@ -119,15 +119,11 @@ fn visible(text: Cow<'_, str>) -> Cow<'_, str> {
     if !text.contains(is_unseen) {
         return text;
     }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_unseen(c) {
-            out.push_str(&format!("<U+{:04X}>", u32::from(c)));
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
+    let shown = |c: char| match is_unseen(c) {
+        true => format!("<U+{:04X}>", u32::from(c)),
+        false => c.into(),
+    };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 fn is_unseen(c: char) -> bool {

@@ -133,8 +133,8 @@ impl Schema {
                 // What is said of a placeholder says more.
                 problems.retain(|sentence| {
                     let is_missing =
-                        |name: &&str| sentence.starts_with(&format!("{name} is missing"));
-                    !placeholders.iter().any(|name| is_missing(&name.as_str()))
+                        |name: &String| sentence.starts_with(&format!("{name} is missing"));
+                    !placeholders.iter().any(is_missing)
                 });
                 problems.extend(suspicions);
                 Err(problems)
