@@ -1,7 +1,5 @@
 //! Which command starts which trigger.
 
-use std::future::Future;
-
 use base::http::chain;
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -47,10 +45,7 @@ pub trait Trigger: Send + Sync + 'static {
     ///
     /// # Errors
     /// What is wrong with them.
-    fn validate(settings: Self::Settings, context: &Context) -> Result<(), RunError> {
-        _ = (settings, context);
-        Ok(())
-    }
+    fn validate(settings: Self::Settings, context: &Context) -> Result<(), RunError>;
 
     /// What [`check`](Self::check) goes through besides settings and data, in this order.
     const TOPICS: &'static [Topic] = &[];
@@ -62,12 +57,7 @@ pub trait Trigger: Send + Sync + 'static {
         settings: Self::Settings,
         context: Context,
         findings: &mut Findings<'_>,
-    ) -> impl Future<Output = ()> + Send {
-        _ = (settings, context);
-        findings.settings(Ok(()));
-        findings.surroundings();
-        std::future::ready(())
-    }
+    ) -> impl Future<Output = ()> + Send;
 }
 
 /// One line of the list of commands.
@@ -267,6 +257,12 @@ mod tests {
         async fn run(_: Value, _: Context) -> Result<(), RunError> {
             Ok(())
         }
+
+        fn validate(_: Value, _: &Context) -> Result<(), RunError> {
+            Ok(())
+        }
+
+        async fn check(_: Value, _: Context, _: &mut Findings<'_>) {}
     }
 
     #[test]
@@ -291,6 +287,12 @@ mod tests {
         async fn run(_: Value, _: Context) -> Result<(), RunError> {
             Ok(())
         }
+
+        fn validate(_: Value, _: &Context) -> Result<(), RunError> {
+            Ok(())
+        }
+
+        async fn check(_: Value, _: Context, _: &mut Findings<'_>) {}
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    Context, RunError, Trigger,
+    Context, Findings, RunError, Trigger,
     serve::serve,
     storage::{LocalBackend, MemoryBackend},
     testing::{Doubtful, Fake},
@@ -69,6 +69,12 @@ impl Trigger for Example {
             }
         }
     }
+
+    fn validate(_: Settings, _: &Context) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    async fn check(_: Settings, _: Context, _: &mut Findings<'_>) {}
 }
 
 struct Life {
