@@ -83,9 +83,8 @@ struct Courier {
 /// A line that was refused alone.
 struct Aside {
     entry: Entry,
-    /// Whether other lines were accepted after that: then the line is the reason.
-    proven: bool,
-    not_before: Instant,
+    /// When it is tried again; none until other lines were accepted: then the line is the reason.
+    due: Option<Instant>,
 }
 
 enum Outcome {
@@ -107,8 +106,7 @@ impl Courier {
     async fn wait(&self) -> Option<()> {
         let outbox = &self.log.0.outbox;
         let finish = &self.finish;
-        let due = self.aside.iter().filter(|aside| aside.proven);
-        let due = due.map(|aside| aside.not_before).min();
+        let due = self.aside.iter().filter_map(|aside| aside.due).min();
         let filled = async {
             match due {
                 Some(due) => _ = time::timeout_at(due, outbox.filled.notified()).await,
@@ -174,11 +172,9 @@ impl Courier {
         let hurry = self.finish.is_cancelled();
         match self.refusals.refused(batch.len(), too_large, hurry) {
             Next::Aside if hurry || self.aside.len() < ASIDE => {
-                self.aside.extend(batch.pop().map(|entry| Aside {
-                    entry,
-                    proven: false,
-                    not_before: Instant::now(),
-                }));
+                let refused = batch.pop();
+                let aside = refused.map(|entry| Aside { entry, due: None });
+                self.aside.extend(aside);
             }
             // Where as many were refused alone, most likely none of the lines is the reason.
             Next::Aside | Next::Repeat => {}
@@ -193,7 +189,7 @@ impl Courier {
             let Some(aside) = self.aside.pop_front() else {
                 return;
             };
-            let waits = !aside.proven || aside.not_before > Instant::now();
+            let waits = aside.due.is_none_or(|due| due > Instant::now());
             if waits && !self.finish.is_cancelled() {
                 self.aside.push_back(aside);
                 continue;
@@ -205,10 +201,7 @@ impl Courier {
             match outcome {
                 Outcome::Delivered => self.delivered(),
                 Outcome::Refused { .. } => self.give_up(aside.entry),
-                Outcome::Later(..) => self.aside.push_back(Aside {
-                    not_before: Instant::now() + PERIOD,
-                    ..aside
-                }),
+                Outcome::Later(..) => self.put_aside(aside.entry, PERIOD),
             }
         }
     }
@@ -217,14 +210,15 @@ impl Courier {
     /// kept all the same.
     fn give_up(&mut self, entry: Entry) {
         if entry.level == Level::Critical {
-            self.aside.push_back(Aside {
-                entry,
-                proven: true,
-                not_before: Instant::now() + CRITICAL_PAUSE,
-            });
+            self.put_aside(entry, CRITICAL_PAUSE);
         } else {
             self.log.0.outbox.drop_entry();
         }
+    }
+
+    fn put_aside(&mut self, entry: Entry, pause: Duration) {
+        let due = Some(Instant::now() + pause);
+        self.aside.push_back(Aside { entry, due });
     }
 
     async fn pause(&mut self, asked: Option<Duration>) {
@@ -236,7 +230,7 @@ impl Courier {
         self.backoff.reset();
         self.refusals.accepted();
         for aside in &mut self.aside {
-            aside.proven = true;
+            aside.due.get_or_insert_with(Instant::now);
         }
         if std::mem::take(&mut self.failing) {
             self.log.print(Level::Info, "log lines are delivered again");
