@@ -265,8 +265,7 @@ pub fn only_fitting<'a>(installation: &Installation<'a>) -> Result<&'a str, Stri
     let failed = |error: ConfigError| chain(&error);
     let configuration = installation.configuration().map_err(failed)?;
     let key = settings::of_trigger(&configuration).map_err(failed)?;
-    let given = configuration.object(key).map_err(failed)?;
-    let given = given.ok_or_else(|| failed(configuration.missing(key)))?;
+    let given = configuration.required(key).map_err(failed)?;
     match installation.registry.fitting(&given).as_slice() {
         [item] => Ok(&item.manifest.command),
         [] => Err(format!(

@@ -43,9 +43,7 @@ impl Settings {
         log: &Log,
     ) -> Result<Self, RunError> {
         let required = |key: &str| {
-            let object = configuration.object(key).map_err(RunError::failed)?;
-            let object = object.ok_or_else(|| RunError::failed(configuration.missing(key)));
-            let mut object = object?;
+            let mut object = configuration.required(key).map_err(RunError::failed)?;
             if let Some(secrets) = secrets {
                 secrets.complete(key, &mut object);
             }

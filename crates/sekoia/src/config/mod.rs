@@ -190,6 +190,11 @@ impl Configuration {
         }
     }
 
+    /// The same of one that must be there.
+    pub(super) fn required(&self, key: &str) -> Result<SettingsMap, ConfigError> {
+        self.object(key)?.ok_or_else(|| self.missing(key))
+    }
+
     /// Where the value of a key stands; none when there is no value.
     ///
     /// # Errors

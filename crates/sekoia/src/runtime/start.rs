@@ -24,7 +24,7 @@ use crate::{
     schema::ModuleManifest,
     secrets::{Asker, Secrets, SecretsError},
     serve::{Server, serve},
-    settings::{self, Settings},
+    settings::{self, MODULE, Settings},
     storage::{
         LocalBackend, ObjectBackend, ObjectSettings, StateFile, Storage, StorageError,
         StorageLocation, directory, go_on_as_owner,
@@ -147,9 +147,7 @@ impl<'a> Start<'a> {
                 tokio::spawn(asking);
             }
         }
-        if self.configuration.object("module_configuration")?.is_none() {
-            return Err(self.configuration.missing("module_configuration").into());
-        }
+        self.configuration.required(MODULE)?;
         let context = self.context(storage, heartbeat, metrics);
         let (noticed, changes) = watch::channel(0);
         let stop = self.host.stop.clone();
