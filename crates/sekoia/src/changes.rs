@@ -21,7 +21,6 @@ use tokio::{
     sync::{Notify, watch},
     time,
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     config::{ConfigError, Configuration, PORTS},
@@ -138,17 +137,11 @@ impl Watching {
         })
     }
 
-    /// Looks until the stop, and raises the count whenever the settings have changed.
-    pub(super) async fn watch(
-        mut self,
-        told: watch::Sender<u64>,
-        log: Log,
-        stop: CancellationToken,
-    ) {
+    /// Looks again and again, and raises the count whenever the settings have changed.
+    pub(super) async fn watch(mut self, told: watch::Sender<u64>, log: Log) {
         let mut pause = LOOK;
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
                 () = time::sleep(pause) => {}
                 // A file is seldom written at one stroke, nor alone.
                 () = self.alarm.notified(), if pause == LOOK => time::sleep(SECOND_LOOK).await,

@@ -182,10 +182,7 @@ impl Asker {
     pub(super) async fn later(self, configuration: Configuration, told: watch::Sender<Secrets>) {
         let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
         for _ in 1..ATTEMPTS {
-            let pause = time::sleep(backoff.next_pause(None));
-            if self.stop.run_until_cancelled(pause).await.is_none() {
-                return;
-            }
+            time::sleep(backoff.next_pause(None)).await;
             match self.times(1).await {
                 Ok(secrets) if secrets.differ_from(&configuration) => {
                     self.log.warning(

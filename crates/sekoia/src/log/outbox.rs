@@ -81,7 +81,7 @@ impl State {
             return;
         }
         let places = self.entries.iter().enumerate();
-        let least = places.min_by_key(|(at, entry)| (entry.level, *at));
+        let least = places.min_by_key(|(_, entry)| entry.level);
         if let Some(at) = least.map(|(at, _)| at) {
             self.entries.remove(at);
             self.dropped += 1;

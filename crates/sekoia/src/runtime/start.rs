@@ -150,10 +150,9 @@ impl<'a> Start<'a> {
         self.configuration.required(MODULE)?;
         let context = self.context(storage, heartbeat, metrics);
         let (noticed, changes) = watch::channel(0);
-        let stop = self.host.stop.clone();
         let watching = Watching::begin(self.configuration.clone()).await;
         let _watching = watching.map(|watching| {
-            let watching = watching.watch(noticed, self.log.clone(), stop);
+            let watching = watching.watch(noticed, self.log.clone());
             AbortOnDropHandle::new(tokio::spawn(watching))
         });
         RunLoop::new(&self, secrets, changes, context, deadline.clone())
