@@ -10,7 +10,7 @@ use collect::{
     },
     order::OrderFile as _,
 };
-use sekoia::{Console, Installation, Level, OfflineSession, StartError, StorageError, Topic};
+use sekoia::{Installation, OfflineSession, Topic};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -79,12 +79,7 @@ pub(super) async fn run(
     installation: &Installation<'_>,
     arguments: LettersArguments,
 ) -> anyhow::Result<ExitCode> {
-    let console = Console::of_messages(|level, message| {
-        if level >= Level::Warning {
-            say(message);
-        }
-    });
-    let session = offline_session::prepare(installation, arguments.trigger, console).await?;
+    let session = offline_session::prepare(installation, arguments.trigger, say).await?;
     let (act, ids, also_cut) = match arguments.act {
         Some(LettersAct::Retry {
             all: true,
@@ -174,22 +169,13 @@ async fn perform(
     session: &OfflineSession<'_>,
     order: &LettersOrder,
 ) -> anyhow::Result<LettersOutcome> {
-    let files = &session.context.storage;
-    if !session.is_in_use().await {
-        let here = session
-            .with_files(async |files| {
-                let files = triggers::backfill::own_files(session, &files).await?;
-                triggers::backfill::letters(session, files, order.clone()).await
-            })
-            .await;
-        match here {
-            Err(StartError::Storage(StorageError::Locked { .. })) => {}
-            other => {
-                let done = other?.ok_or_else(|| anyhow::anyhow!("stopped before it was begun"))?;
-                return Ok(done?);
-            }
-        }
+    let here = offline_session::on_own_files(session, async |files| {
+        anyhow::Ok(triggers::backfill::letters(session, files, order.clone()).await?)
+    });
+    if let Some(outcome) = here.await? {
+        return Ok(outcome);
     }
+    let files = &session.context.storage;
     let begun = Instant::now();
     loop {
         match triggers::letters::is_another_finished(files, order).await? {

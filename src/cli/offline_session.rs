@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use base::http::chain;
-use sekoia::{Console, Installation, OfflineSession, StartError, Topic};
+use sekoia::{
+    Console, Installation, Level, OfflineSession, StartError, Storage, StorageError, Topic,
+};
 use serde_json::json;
 
 use super::screen::print_document;
@@ -26,14 +28,25 @@ impl CommandError {
     }
 }
 
-/// The settings and files of the trigger that a person has named, or of the only one that fits.
+/// The stop came while files were waited for.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped before it was begun")]
+pub(super) struct StoppedBefore;
+
+/// The settings and files of the trigger that a person has named, or of the only one that fits. Warnings and
+/// errors of the log are said.
 pub(super) async fn prepare<'a>(
     installation: &Installation<'a>,
     trigger: Option<String>,
-    console: Console,
+    say: impl Fn(&str) + Send + Sync + 'static,
 ) -> anyhow::Result<OfflineSession<'a>> {
     let trigger = super::chosen(installation, trigger);
     let trigger = trigger.map_err(CommandError::of_settings)?;
+    let console = Console::of_messages(move |level, message| {
+        if level >= Level::Warning {
+            say(message);
+        }
+    });
     let mut session = match OfflineSession::prepare(installation, &trigger, console).await {
         Ok(session) => session,
         Err(StartError::Run(error)) => {
@@ -43,6 +56,27 @@ pub(super) async fn prepare<'a>(
     };
     triggers::backfill::enter(&mut session).await?;
     Ok(session)
+}
+
+/// Does some work on the files of the trigger's tenant; none when a running trigger has them for itself.
+pub(super) async fn on_own_files<T>(
+    session: &OfflineSession<'_>,
+    work: impl AsyncFnOnce(Storage) -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
+    if session.is_in_use().await {
+        return Ok(None);
+    }
+    let done = session
+        .with_files(async |files| {
+            let files = triggers::backfill::own_files(session, &files).await?;
+            work(files).await
+        })
+        .await;
+    match done {
+        // A trigger was started meanwhile.
+        Err(StartError::Storage(StorageError::Locked { .. })) => Ok(None),
+        done => done?.ok_or(StoppedBefore)?.map(Some),
+    }
 }
 
 pub(super) fn code(error: &anyhow::Error) -> u8 {

@@ -10,14 +10,14 @@ use std::{pin::pin, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use collect::order::{OrderFile as _, RangeOrder, RangeProgress, RangeWork};
 use rows::Window;
-use sekoia::{Installation, OfflineSession, RunError, StartError, Storage, StorageError};
+use sekoia::{Installation, OfflineSession, RunError, Storage};
 use serde_json::json;
 use tokio::time::Instant;
 
 use self::display::Display;
 pub(super) use self::{outcome::OrderOutcome, presence::Presence};
 use super::{
-    offline_session::{self, CommandError},
+    offline_session::{self, CommandError, StoppedBefore},
     screen::print_document,
 };
 use crate::triggers::backfill::{self, Task};
@@ -109,7 +109,7 @@ pub(super) async fn run<C: RangeCommand>(
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let display = Display::new();
-    let session = offline_session::prepare(installation, trigger, display.console()).await?;
+    let session = offline_session::prepare(installation, trigger, display.speaker()).await?;
     C::run(OrderSession {
         session: &session,
         display,
@@ -190,20 +190,15 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             self.say(&warning);
         }
         self.session.works_as_owner()?;
-        if !self.session.is_in_use().await {
-            match self.here(&order, filed).await {
-                Err(StartError::Storage(StorageError::Locked { .. })) => {}
-                other => {
-                    return match other? {
-                        Some(done) => done,
-                        // Nothing is kept of it: nobody goes on with it.
-                        None if filed == Filed::NotYet => {
-                            Err(anyhow::anyhow!("stopped before it was begun"))
-                        }
-                        None => Ok(OrderOutcome::Unfinished.exit_code().into()),
-                    };
-                }
+        let done = match self.here(&order, filed).await {
+            // It is kept, and the trigger goes on with it.
+            Err(error) if filed == Filed::Already && error.is::<StoppedBefore>() => {
+                Some(ExitCode::from(OrderOutcome::Unfinished.exit_code()))
             }
+            done => done?,
+        };
+        if let Some(code) = done {
+            return Ok(code);
         }
         if filed == Filed::NotYet {
             if let Some(other) = order.other(&self.session.context.storage).await? {
@@ -217,39 +212,35 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             .await
     }
 
-    /// Does it itself, as no trigger is running. None when the stop came before the beginning.
+    /// Does it itself; none when a trigger is running.
     async fn here(
         &mut self,
         order: &RangeOrder<C::Work>,
         filed: Filed,
-    ) -> Result<Option<anyhow::Result<ExitCode>>, StartError> {
+    ) -> anyhow::Result<Option<ExitCode>> {
         let session = self.session;
-        session
-            .with_files(async |files| {
-                let files = backfill::own_files(session, &files).await?;
-                if filed == Filed::NotYet {
-                    if let Some(other) = order.other(&files).await? {
-                        return self.refuse_beside(&other);
-                    }
-                    files
-                        .write(RangeOrder::<C::Work>::NAME, order.to_json()?)
-                        .await?;
+        let done = offline_session::on_own_files(session, async |files| {
+            if filed == Filed::NotYet {
+                if let Some(other) = order.other(&files).await? {
+                    return self.refuse_beside(&other);
                 }
-                if !order.cancelled {
-                    let (doing, range) = (C::WORDS.doing, order.range);
-                    self.say(&format!(
-                        "{doing} the rows received from {range}; the trigger is not running."
-                    ));
-                }
-                let task = (C::TASK)(order.range);
-                let work = backfill::perform(session, files.clone(), task);
-                let outcome = self.watch(&files, order, work).await?;
-                if outcome == OrderOutcome::Unfinished {
-                    self.say(&(C::WORDS.stopped)());
-                }
-                self.end(order, outcome, &files).await
-            })
-            .await
+                order.save(&files).await?;
+            }
+            if !order.cancelled {
+                let (doing, range) = (C::WORDS.doing, order.range);
+                self.say(&format!(
+                    "{doing} the rows received from {range}; the trigger is not running."
+                ));
+            }
+            let task = (C::TASK)(order.range);
+            let work = backfill::perform(session, files.clone(), task);
+            let outcome = self.watch(&files, order, work).await?;
+            if outcome == OrderOutcome::Unfinished {
+                self.say(&(C::WORDS.stopped)());
+            }
+            self.end(order, outcome, &files).await
+        });
+        done.await
     }
 
     /// Shows how the work goes, until it ends or a person must act.

@@ -3,10 +3,9 @@
 use std::{io::IsTerminal as _, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sekoia::{Console, Level};
 use tokio::time::Instant;
 
-use super::super::screen::say;
+use crate::cli::screen::say;
 
 /// Without a terminal, a line is printed at most this often.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
@@ -35,14 +34,10 @@ impl Display {
         }
     }
 
-    /// Shows warnings and errors of the log.
-    pub(super) fn console(&self) -> Console {
+    /// Says for others what stays.
+    pub(super) fn speaker(&self) -> impl Fn(&str) + Send + Sync + use<> {
         let bar = self.bar.clone();
-        Console::of_messages(move |level, message| {
-            if level >= Level::Warning {
-                above(&bar, message);
-            }
-        })
+        move |text: &str| above(&bar, text)
     }
 
     /// Says something that stays.

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use chrono::Local;
 use collect::{nightly::StandingOrder, order::OrderFile as _};
-use sekoia::{RunError, StartError, StorageError};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::VerifyWish;
 use crate::{
     cli::{
+        offline_session,
         order::{OrderSession, dates, refuse},
         screen::print_document,
     },
@@ -37,7 +37,7 @@ impl OrderSession<'_, VerifyWish> {
         order.off = !on;
         let same = stands.as_ref().map(|one| one.hours_back) == on.then_some(order.hours_back);
         if !same {
-            self.leave(order.to_json()?).await?;
+            self.leave(&order).await?;
         }
         let text = match (on, same) {
             (true, false) => {
@@ -85,25 +85,17 @@ impl OrderSession<'_, VerifyWish> {
     }
 
     /// Leaves the file to a trigger that runs, or to the next one.
-    async fn leave(&self, text: Vec<u8>) -> anyhow::Result<()> {
+    async fn leave(&self, order: &StandingOrder) -> anyhow::Result<()> {
         let session = self.session;
         session.works_as_owner()?;
-        if !session.is_in_use().await {
-            let written = session.with_files(async |files| {
-                let files = backfill::own_files(session, &files).await?;
-                files.write(StandingOrder::NAME, text.clone()).await?;
-                Ok::<_, RunError>(())
-            });
-            match written.await {
-                // A trigger was started meanwhile.
-                Err(StartError::Storage(StorageError::Locked { .. })) => {}
-                other => {
-                    let written =
-                        other?.ok_or_else(|| anyhow::anyhow!("stopped before it was begun"))?;
-                    return Ok(written?);
-                }
-            }
+        let here = offline_session::on_own_files(session, async |files| {
+            anyhow::Ok(order.save(&files).await?)
+        });
+        if here.await?.is_none() {
+            session
+                .leave(StandingOrder::NAME, order.to_json()?.into())
+                .await?;
         }
-        Ok(session.leave(StandingOrder::NAME, text.into()).await?)
+        Ok(())
     }
 }
