@@ -54,12 +54,6 @@ pub(in crate::cli) fn range(
     }
     let Reach { service, kept, .. } = reach;
     let days = kept.num_days();
-    // Who writes the number of days that are kept means all that there is.
-    let start = if start >= now - kept {
-        start.max(reach.oldest(now))
-    } else {
-        start
-    };
     if start < now - kept {
         return Err(format!(
             "{service} keeps rows for {days} days: --from is {}, and the oldest that can be had is \
@@ -68,6 +62,8 @@ pub(in crate::cli) fn range(
             text(reach.oldest(now))
         ));
     }
+    // Who writes the number of days that are kept means all that there is.
+    let start = start.max(reach.oldest(now));
     Window::new(start, end).ok_or_else(|| {
         format!(
             "--from ({}) must lie before --to ({})",
@@ -105,34 +101,21 @@ fn date(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if text.eq_ignore_ascii_case("now") {
         return Some(now);
     }
-    if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
-        return Some(zoned.to_utc());
-    }
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Some(day.and_time(NaiveTime::MIN).and_utc());
     }
-    // A zone without seconds.
-    let zoned = [
-        "%Y-%m-%dT%H:%M%#z",
-        "%Y-%m-%d %H:%M%#z",
-        "%Y-%m-%d %H:%M:%S%.f%#z",
-    ];
-    let parsed = zoned
-        .iter()
-        .find_map(|form| DateTime::parse_from_str(text, form).ok());
-    if let Some(zoned) = parsed {
+    let text = &text.replacen(' ', "T", 1);
+    if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
         return Some(zoned.to_utc());
     }
-    let forms = [
-        "%Y-%m-%dT%H:%M:%S%.f",
-        "%Y-%m-%d %H:%M:%S%.f",
-        "%Y-%m-%dT%H:%M",
-        "%Y-%m-%d %H:%M",
-    ];
-    let parsed = forms
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-    parsed.map(|utc| utc.and_utc())
+    let mut with_zone = ["%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M:%S%.f%#z"].iter();
+    let zoned = with_zone.find_map(|form| DateTime::parse_from_str(text, form).ok());
+    if let Some(zoned) = zoned {
+        return Some(zoned.to_utc());
+    }
+    let mut in_utc = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"].iter();
+    let utc = in_utc.find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    utc.map(|utc| utc.and_utc())
 }
 
 /// The beginning of a day or month in a person's own zone.
@@ -141,13 +124,10 @@ fn own_date(text: &str, now: DateTime<Utc>, zone: &impl TimeZone) -> Option<Date
     let day = match text.to_lowercase().as_str() {
         "today" => today,
         "yesterday" => today.checked_sub_days(Days::new(1))?,
-        month => {
-            let (year, month) = month.split_once('-')?;
-            let is_plain = year.len() == 4 && month.len() == 2;
-            let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-            (is_plain && digits(year) && digits(month)).then_some(())?;
-            NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1)?
+        month if month.len() == "2026-11".len() => {
+            NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?
         }
+        _ => return None,
     };
     let midnight = day.and_time(NaiveTime::MIN);
     // Where clocks are set at midnight, the day begins an hour later.
