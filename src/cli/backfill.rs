@@ -101,21 +101,26 @@ impl RangeCommand for BackfillWish {
         if session.cancel {
             return session.give_up(unfinished).await;
         }
-        if session.wish.skipped {
-            return session.take_back(unfinished, &standing).await;
-        }
-        let Self { again, dry_run, .. } = session.wish;
-        // None to go on with what is not finished.
-        let words = session.wish.range.words();
-        match (unfinished, words) {
-            (Some(order), Some(words)) if !dry_run => {
-                if order.words == words && order.work.again == again {
-                    return session.perform(order, Filed::Already).await;
-                }
-                session.refuse_beside(&order)
+        let Self {
+            again,
+            dry_run,
+            skipped,
+            ..
+        } = session.wish;
+        let words = match skipped {
+            true => Some(skipped_words()),
+            false => session.wish.range.words(),
+        };
+        let Some(words) = words else {
+            return session.go_on(unfinished).await;
+        };
+        match unfinished.filter(|_| !dry_run) {
+            Some(order) if order.words == words && order.work.again == again => {
+                session.perform(order, Filed::Already).await
             }
-            (_, Some(words)) => session.begin(words, &standing).await,
-            (unfinished, None) => session.go_on(unfinished).await,
+            Some(order) => session.refuse_beside(&order),
+            None if skipped => session.take_back(&standing).await,
+            None => session.begin(words, &standing).await,
         }
     }
 
@@ -165,10 +170,8 @@ impl OrderSession<'_, BackfillWish> {
     ) -> anyhow::Result<ExitCode> {
         let reach = backfill::reach(self.session).await?;
         let now = self.session.context.clock.now();
-        let range = match dates::range((&words.0, &words.1), now, reach, &Local) {
-            Ok(range) => range,
-            Err(sentence) => return refuse(&sentence),
-        };
+        let range = dates::range((&words.0, &words.1), now, reach, &Local);
+        let range = range.or_else(|sentence| refuse(&sentence))?;
         let again = self.wish.again;
         let order = BackfillOrder::new(Uuid::new_v4(), range, words, BackfillWork { again });
         if let Some(origin) = standing.origin.filter(|origin| range.start() < *origin) {
@@ -182,19 +185,7 @@ impl OrderSession<'_, BackfillWish> {
     }
 
     /// Has the oldest window delivered that was skipped as somebody moved the position on.
-    async fn take_back(
-        &mut self,
-        unfinished: Option<BackfillOrder>,
-        standing: &BackfillStanding,
-    ) -> anyhow::Result<ExitCode> {
-        if let Some(order) = unfinished.filter(|_| !self.wish.dry_run) {
-            let is_that = order.words == skipped_words();
-            return if is_that {
-                self.perform(order, Filed::Already).await
-            } else {
-                self.refuse_beside(&order)
-            };
-        }
+    async fn take_back(&mut self, standing: &BackfillStanding) -> anyhow::Result<ExitCode> {
         if standing.skipped.is_empty() {
             return self.nothing("Nothing is skipped: nobody has moved the saved position on.");
         }

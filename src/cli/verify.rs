@@ -122,7 +122,7 @@ impl RangeCommand for VerifyWish {
         let known = Known::load(files).await;
         let known = known.context("cannot look at the last verification")?;
         if session.wish.last {
-            let Some(order) = known.last() else {
+            let Some(order) = known.last else {
                 return session.nothing("Nothing has been verified yet.");
             };
             let progress = session.progress(files, &order).await?;
@@ -130,17 +130,17 @@ impl RangeCommand for VerifyWish {
             return session.end(&order, outcome, files).await;
         }
         if session.cancel {
-            let unfinished = known.unfinished().map(|(order, _)| order);
-            return session.give_up(unfinished).await;
+            return session.give_up(known.asked_for.or(known.of_night)).await;
         }
         let Some((words, range)) = session.asked_for().await? else {
-            return match known.unfinished() {
-                Some((order, Filed::NotYet)) => session.perform(order, Filed::NotYet).await,
-                unfinished => session.go_on(unfinished.map(|(order, _)| order)).await,
+            return match (known.asked_for, known.of_night) {
+                // The person's file does not name it yet.
+                (None, Some(of_night)) => session.perform(of_night, Filed::NotYet).await,
+                (asked_for, _) => session.go_on(asked_for).await,
             };
         };
         let resend = session.wish.resend.is_some();
-        match known.asked_for() {
+        match known.asked_for {
             Some(order) if order.words == words && order.work.resend == resend => {
                 session.perform(order, Filed::Already).await
             }
@@ -207,49 +207,29 @@ impl RangeCommand for VerifyWish {
 
 /// What is known of verifications from their files.
 struct Known {
-    /// What a person has asked for last.
-    order: Option<VerifyOrder>,
-    nights: Option<Nights>,
-    /// Of the last one that was begun.
-    progress: Option<VerifyProgress>,
+    /// What a person has asked for, and has not ended.
+    asked_for: Option<VerifyOrder>,
+    /// What the trigger has begun by itself, and has not ended.
+    of_night: Option<VerifyOrder>,
+    /// What there is to tell of, when nothing else is asked for.
+    last: Option<VerifyOrder>,
 }
 
 impl Known {
     async fn load(files: &Storage) -> io::Result<Self> {
+        let order = VerifyOrder::load(files).await?;
+        let nights = Nights::load(files).await?;
+        let progress = VerifyProgress::load(files).await?;
+        let progress = progress.as_ref();
+        let asked_for = order.clone();
+        let asked_for = asked_for.filter(|order| !order.has_ended(progress));
+        let begun = progress.zip(nights.as_ref());
+        let of_night = begun.and_then(|(progress, nights)| nights.order_of(progress.id).cloned());
         Ok(Self {
-            order: VerifyOrder::load(files).await?,
-            nights: Nights::load(files).await?,
-            progress: VerifyProgress::load(files).await?,
+            last: asked_for.clone().or(of_night.clone()).or(order),
+            of_night: of_night.filter(|_| !progress.is_some_and(VerifyProgress::has_ended)),
+            asked_for,
         })
-    }
-
-    /// What a person has asked for, and has not ended.
-    fn asked_for(&self) -> Option<VerifyOrder> {
-        let progress = self.progress.as_ref();
-        let order = self.order.clone();
-        order.filter(|order| !order.has_ended(progress))
-    }
-
-    /// The one that was begun last and is done every day.
-    fn of_night(&self) -> Option<VerifyOrder> {
-        let progress = self.progress.as_ref()?;
-        self.nights.as_ref()?.order_of(progress.id).cloned()
-    }
-
-    /// What has not ended. What the trigger has begun by itself, the person's file does not name yet.
-    fn unfinished(&self) -> Option<(VerifyOrder, Filed)> {
-        let asked_for = self.asked_for().map(|order| (order, Filed::Already));
-        let has_ended = self
-            .progress
-            .as_ref()
-            .is_some_and(VerifyProgress::has_ended);
-        let of_night = self.of_night().filter(|_| !has_ended);
-        asked_for.or_else(|| of_night.map(|order| (order, Filed::NotYet)))
-    }
-
-    fn last(self) -> Option<VerifyOrder> {
-        let asked_for = self.asked_for().or_else(|| self.of_night());
-        asked_for.or(self.order)
     }
 }
 
@@ -274,10 +254,7 @@ impl OrderSession<'_, VerifyWish> {
             }
             (None, None) => return Ok(None),
         };
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(sentence) => return refuse(&sentence),
-        };
+        let asked = asked.or_else(|sentence| refuse(&sentence))?;
         let hour = TimeDelta::hours(1);
         let full = |at: DateTime<Utc>| at.duration_trunc(hour).unwrap_or(at);
         let end = full(asked.end() - TimeDelta::nanoseconds(1)) + hour;

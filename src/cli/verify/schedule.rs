@@ -75,13 +75,9 @@ impl OrderSession<'_, VerifyWish> {
         }
         let reach = backfill::reach(session).await?;
         let now = session.context.clock.now();
-        match dates::range((from, "now"), now, reach, &Local) {
-            Ok(range) => {
-                let hours = (range.span().num_minutes() + 59) / 60;
-                Ok(u32::try_from(hours)?)
-            }
-            Err(sentence) => refuse(&sentence),
-        }
+        let range = dates::range((from, "now"), now, reach, &Local);
+        let range = range.or_else(|sentence| refuse(&sentence))?;
+        Ok(u32::try_from((range.span().num_minutes() + 59) / 60)?)
     }
 
     /// Leaves the file to a trigger that runs, or to the next one.
