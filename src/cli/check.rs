@@ -57,18 +57,18 @@ pub(super) fn command(registry: &Registry) -> Command {
 }
 
 fn exit_codes(registry: &Registry) -> String {
-    let codes = registry.topics();
-    let mut codes: Vec<&Topic> = codes.iter().filter(|topic| topic.exit_code > 0).collect();
-    codes.sort_by_key(|topic| topic.exit_code);
+    let mut topics = registry.topics();
+    topics.retain(|topic| topic.exit_code > 0);
+    topics.sort_by_key(|topic| topic.exit_code);
     let mut text = format!(
         "Exit codes:\n   0  everything passes\n   {}  {}\n   {}  {}\n\
          and, of the first line that fails:",
         START.exit_code,
         START.about,
         usage::EXIT_CODE,
-        usage::ABOUT,
+        usage::NOT_UNDERSTOOD.1,
     );
-    for topic in codes {
+    for topic in topics {
         text.push_str(&format!(
             "\n  {}  {}: {}",
             topic.exit_code, topic.name, topic.about
@@ -84,7 +84,11 @@ pub(super) async fn run(
     let pause = arguments.wait.map(Duration::from_secs);
     let mut output = Output {
         screen: Screen::new(),
-        form: Form::asked_for(&arguments),
+        form: match (arguments.json, arguments.json_lines) {
+            (true, _) => Form::Json,
+            (_, true) => Form::JsonLines,
+            _ => Form::Text,
+        },
         before: Vec::new(),
         announced: false,
     };
@@ -155,15 +159,6 @@ impl Round {
             .next()
             .map_or(0, |finding| finding.topic.exit_code.max(START.exit_code))
     }
-
-    /// The outcome of the round, for machines.
-    fn outcome(&self, trigger: Option<&str>) -> Value {
-        json!({
-            "trigger": trigger,
-            "passed": self.exit_code() == 0,
-            "exit_code": self.exit_code(),
-        })
-    }
 }
 
 fn as_json(finding: &CheckFinding) -> Value {
@@ -183,16 +178,6 @@ enum Form {
     Json,
     /// One line of JSON for each finding as soon as it is found, and one for the outcome of the round.
     JsonLines,
-}
-
-impl Form {
-    fn asked_for(arguments: &CheckArguments) -> Self {
-        match (arguments.json, arguments.json_lines) {
-            (true, _) => Self::Json,
-            (_, true) => Self::JsonLines,
-            _ => Self::Text,
-        }
-    }
 }
 
 struct Output {
@@ -227,20 +212,18 @@ impl Output {
         self.screen.line(&head, OUTCOME + NAME, &finding.text)
     }
 
+    /// Prints the outcome of a round, for machines.
     fn end(&self, trigger: Option<&str>, round: &Round) -> anyhow::Result<()> {
-        let mut outcome = round.outcome(trigger);
-        match self.form {
-            Form::Text => {}
-            Form::JsonLines => print_json(&outcome)?,
-            Form::Json => {
-                let checks = round.findings.iter().map(as_json).collect();
-                if let Some(outcome) = outcome.as_object_mut() {
-                    outcome.insert("checks".to_owned(), Value::Array(checks));
-                }
-                print_json(&outcome)?;
-            }
+        let code = round.exit_code();
+        let mut outcome = json!({"trigger": trigger, "passed": code == 0, "exit_code": code});
+        if let (Form::Json, Some(outcome)) = (self.form, outcome.as_object_mut()) {
+            let checks = round.findings.iter().map(as_json).collect();
+            outcome.insert("checks".to_owned(), checks);
         }
-        Ok(())
+        match self.form {
+            Form::Text => Ok(()),
+            Form::Json | Form::JsonLines => print_json(&outcome),
+        }
     }
 
     /// Says why nothing was checked: a failure like any other for machines.

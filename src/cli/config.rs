@@ -21,13 +21,12 @@ const ORIGIN: usize = 14;
                   environment variable, a default, or another key. Secrets are not shown, and neither \
                   is the value of a setting that the trigger does not have, nor one that may be a secret in \
                   the wrong place.",
-    after_help = format!(
-        "Exit codes:\n   0  the settings fit the trigger\n   1  they cannot be read\n   \
-         {}  {}\n  {}  they do not fit it",
-        usage::EXIT_CODE,
-        usage::ABOUT,
-        Topic::SETTINGS.exit_code
-    )
+    after_help = usage::exit_codes(&[
+        (0, "the settings fit the trigger"),
+        (1, "they cannot be read"),
+        usage::NOT_UNDERSTOOD,
+        (Topic::SETTINGS.exit_code, "they do not fit it"),
+    ])
 )]
 pub(super) struct ConfigArguments {
     /// The trigger; may be left out when the configuration fits one only.
@@ -41,17 +40,14 @@ pub(super) fn run(
     installation: &Installation<'_>,
     arguments: ConfigArguments,
 ) -> anyhow::Result<ExitCode> {
-    let mut judged = Judged::default();
-    let trigger = match super::chosen(installation, arguments.trigger) {
-        Ok(trigger) => Some(trigger),
-        Err(unclear) => {
-            judged.problems.push(unclear);
-            None
-        }
+    let trigger = super::chosen(installation, arguments.trigger);
+    let judged = match &trigger {
+        Ok(trigger) => sekoia::effective(installation, trigger)?,
+        Err(unclear) => Judged {
+            problems: vec![unclear.clone()],
+            ..Judged::default()
+        },
     };
-    if let Some(trigger) = &trigger {
-        judged = sekoia::effective(installation, trigger)?;
-    }
     let Judged {
         values,
         problems,
@@ -60,7 +56,7 @@ pub(super) fn run(
     if arguments.json {
         let settings: Vec<Value> = values.iter().map(facts).collect();
         let document = json!({
-            "trigger": trigger, "settings": settings, "problems": problems, "warnings": suspicions,
+            "trigger": trigger.ok(), "settings": settings, "problems": problems, "warnings": suspicions,
         });
         print_document(&document)?;
     } else {

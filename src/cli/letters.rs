@@ -19,6 +19,7 @@ use super::{
     offline_session,
     order::{LOOK, PRESENCE, Presence, UNUSABLE, refuse},
     screen::{Screen, print_document, say},
+    usage,
 };
 use crate::triggers;
 
@@ -35,12 +36,16 @@ const TIMEOUT: Duration = Duration::from_secs(120);
     long_about = "Lists what could not be delivered and is kept in the data directory (or the object \
                   store). A trigger that runs on the same data sends letters again or throws them away \
                   itself when it is told so; else this command does it.",
-    after_help = format!(
-        "Exit codes:\n   0  done\n   1  it cannot be done\n   {UNUSABLE}  another order is not finished, \
-         or the arguments cannot be used\n   {STAY}  letters stay that were to go, a file of them cannot be \
-         read, or the trigger is not done with them yet\n  {}  the settings do not fit the trigger",
-        Topic::SETTINGS.exit_code
-    )
+    after_help = usage::exit_codes(&[
+        (0, "done"),
+        (1, "it cannot be done"),
+        (UNUSABLE, "another order is not finished, or the arguments cannot be used"),
+        (
+            STAY,
+            "letters stay that were to go, a file of them cannot be read, or the trigger is not done with them yet"
+        ),
+        (Topic::SETTINGS.exit_code, "the settings do not fit the trigger"),
+    ])
 )]
 pub(super) struct LettersArguments {
     /// The trigger; may be left out when the configuration fits one only.
@@ -81,12 +86,9 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let session = offline_session::prepare(installation, arguments.trigger, say).await?;
     let (act, ids, also_cut) = match arguments.act {
-        Some(LettersAct::Retry {
-            all: true,
-            also_cut,
-            ..
-        }) => (Act::Retry, None, also_cut),
-        Some(LettersAct::Retry { id, also_cut, .. }) => (Act::Retry, Some(id), also_cut),
+        Some(LettersAct::Retry { id, all, also_cut }) => {
+            (Act::Retry, (!all).then_some(id), also_cut)
+        }
         Some(LettersAct::Drop { id }) => (Act::Drop, Some(id), false),
         None => return list(&session, arguments.json).await,
     };
@@ -238,25 +240,19 @@ fn tell(
         print_document(&json!(outcome))?;
     } else {
         let screen = Screen::new();
-        for (ids, word) in [
-            (&outcome.accepted, "accepted"),
-            (&outcome.dropped, "dropped"),
-        ] {
-            for id in ids {
-                screen.line(&format!("{id}  "), 18, word)?;
-            }
-        }
-        for left in &outcome.left {
-            screen.line(
-                &format!("{}  ", left.id),
-                18,
-                &format!("stays: {}", left.reason),
-            )?;
-        }
-        let is_none =
-            outcome.accepted.is_empty() && outcome.dropped.is_empty() && outcome.left.is_empty();
-        if outcome.done && is_none && unreadable.is_empty() {
+        let accepted = outcome
+            .accepted
+            .iter()
+            .map(|id| (id, "accepted".to_owned()));
+        let dropped = outcome.dropped.iter().map(|id| (id, "dropped".to_owned()));
+        let left = outcome.left.iter();
+        let left = left.map(|left| (&left.id, format!("stays: {}", left.reason)));
+        let mut lines = accepted.chain(dropped).chain(left).peekable();
+        if outcome.done && lines.peek().is_none() && unreadable.is_empty() {
             say("There are no dead letters.");
+        }
+        for (id, became) in lines {
+            screen.line(&format!("{id}  "), 18, &became)?;
         }
     }
     let stays = !outcome.left.is_empty() || !outcome.done || !unreadable.is_empty();

@@ -20,7 +20,7 @@ use base::http::chain;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use sekoia::{Directories, Environment, Installation, Registry};
 
-use self::screen::fail;
+use self::screen::say;
 use crate::triggers;
 
 /// Runs the program with these arguments, of which the first is its name. The exit code of a trigger
@@ -48,7 +48,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         // Who reads the answer has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
-            fail(&format!("message-trace: {}", chain(error.as_ref())));
+            say(&format!("message-trace: {}", chain(error.as_ref())));
             ExitCode::from(offline_session::code(&error))
         }
     }
@@ -169,10 +169,7 @@ fn command<A: Args>(name: &'static str) -> Command {
 /// The command of the trigger that a person has named, or of the only one that the configuration fits; else a
 /// sentence on why that is unclear.
 fn chosen(installation: &Installation<'_>, trigger: Option<String>) -> Result<String, String> {
-    match trigger {
-        Some(trigger) => Ok(trigger),
-        None => sekoia::only_fitting(installation).map(str::to_owned),
-    }
+    trigger.map_or_else(|| sekoia::only_fitting(installation).map(str::to_owned), Ok)
 }
 
 #[cfg(test)]

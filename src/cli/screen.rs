@@ -1,6 +1,6 @@
 //! What people see: colors on a terminal only, and lines within its width.
 
-use std::{io::Write as _, os::fd::AsFd, process::ExitCode};
+use std::{io::Write as _, os::fd::AsFd};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
@@ -111,12 +111,6 @@ pub(super) fn say(text: &str) {
     };
     // When even standard error is gone, the exit code must do.
     _ = writeln!(anstream::stderr(), "{text}");
-}
-
-/// Says on standard error why there is no answer.
-pub(super) fn fail(text: &str) -> ExitCode {
-    say(text);
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]

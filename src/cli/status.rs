@@ -44,20 +44,16 @@ pub(super) struct StatusArguments {
 }
 
 fn exit_codes() -> String {
-    let told = [
+    let mut codes = vec![
         (1, "the configuration cannot be read"),
-        (usage::EXIT_CODE, usage::ABOUT),
+        usage::NOT_UNDERSTOOD,
     ];
-    let verdicts = ProcessVerdict::ALL.map(|verdict| {
+    codes.extend(ProcessVerdict::ALL.map(|verdict| {
         let (_, code, about) = verdict.told();
         (code, about)
-    });
-    let mut codes = [told.as_slice(), &verdicts].concat();
+    }));
     codes.sort_unstable();
-    let lines = codes
-        .iter()
-        .map(|(code, about)| format!("\n   {code}  {about}"));
-    format!("Exit codes:{}", lines.collect::<String>())
+    usage::exit_codes(&codes)
 }
 
 pub(super) async fn run(

@@ -24,11 +24,11 @@ use crate::support;
                   account are taken out; a list in it says what each file is, and what was left out. \
                   Nothing is changed, the trigger may be running meanwhile, and neither Microsoft nor the \
                   intake is asked.",
-    after_help = format!(
-        "Exit codes:\n   0  it is written\n   1  it cannot be written\n   {}  {}",
-        usage::EXIT_CODE,
-        usage::ABOUT
-    )
+    after_help = usage::exit_codes(&[
+        (0, "it is written"),
+        (1, "it cannot be written"),
+        usage::NOT_UNDERSTOOD,
+    ])
 )]
 pub(super) struct SupportArguments {
     /// The trigger; may be left out when the configuration fits one only.

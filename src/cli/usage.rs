@@ -11,13 +11,20 @@ use clap::{
 };
 use sekoia::{Configuration, Directories, Environment, Registry};
 
-use super::screen::fail;
+use super::screen::say;
 
 /// The exit code for a person.
 pub(super) const EXIT_CODE: u8 = 2;
 
-/// What it means, for lists of exit codes.
-pub(super) const ABOUT: &str = "the command line is not understood";
+/// The same with what it means, for lists of exit codes.
+pub(super) const NOT_UNDERSTOOD: (u8, &str) = (EXIT_CODE, "the command line is not understood");
+
+/// The end of a command's help.
+pub(super) fn exit_codes(codes: &[(u8, &str)]) -> String {
+    let lines = codes.iter();
+    let lines = lines.map(|(code, about)| format!("\n{code:>4}  {about}"));
+    format!("Exit codes:{}", lines.collect::<String>())
+}
 
 /// What a person can give, and what it does.
 fn list(line: Command) -> String {
@@ -46,19 +53,16 @@ pub(super) fn refuse(registry: &Registry, line: Command, mut error: Error) -> Ex
         _ = error.print();
         return ExitCode::from(EXIT_CODE);
     }
-    match error.get(ContextKind::InvalidSubcommand) {
+    let known = known(registry);
+    let sentence = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(command)) if error.kind() == ErrorKind::InvalidSubcommand => {
-            fail(&format!(
-                "message-trace: there is no command {command:?}; {}",
-                known(registry)
-            ))
+            format!("message-trace: there is no command {command:?}; {known}")
         }
-        _ if unknown => fail(&format!(
-            "message-trace: a command is missing; {}",
-            known(registry)
-        )),
-        _ => fail(error.render().ansi().to_string().trim_end()),
-    }
+        _ if unknown => format!("message-trace: a command is missing; {known}"),
+        _ => error.render().ansi().to_string(),
+    };
+    say(sentence.trim_end());
+    ExitCode::FAILURE
 }
 
 /// Whether the platform has started this process: it sets the address that a module calls back,
