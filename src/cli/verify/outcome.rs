@@ -106,10 +106,15 @@ pub(super) fn is_plain(verdict: &Verdict) -> bool {
 }
 
 fn rows_were(count: u64) -> String {
-    match count {
-        1 => "1 row was".to_owned(),
-        count => format!("{count} rows were"),
-    }
+    format!("{} {}", counted(count, "row"), were(count))
+}
+
+pub(super) fn were(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+pub(super) fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 /// What there is to say of one hour, in one line.
@@ -143,7 +148,6 @@ pub(super) fn hour(verdict: &Verdict) -> String {
         Finding::Gone if verdict.missing.is_empty() => "nothing delivered now".to_owned(),
         Finding::Delivered | Finding::Gone => {
             let missing = rows_were(verdict.missing.len() as u64);
-            let are = |count| if count == 1 { "is" } else { "are" };
             let delivered = verdict.delivered();
             match verdict.refused {
                 0 => format!("{missing} missing, and {} delivered now", are(delivered)),
@@ -273,9 +277,6 @@ const COLUMNS: &str = "hour,finding,accepted,shown,missing,vanished,not_shown,st
 pub(super) fn csv(verdicts: &[Verdict]) -> String {
     let mut text = format!("{COLUMNS}\n");
     for verdict in verdicts {
-        let date = |at: Option<chrono::DateTime<chrono::Utc>>| {
-            at.map_or_else(String::new, |at| at.to_rfc3339())
-        };
         let ids = verdict.missing.iter();
         let ids = ids.filter_map(|row| row.message_trace_id.as_deref());
         let ids = ids.collect::<Vec<_>>().join(" ");
@@ -290,12 +291,12 @@ pub(super) fn csv(verdicts: &[Verdict]) -> String {
             verdict.missing.len().to_string(),
             verdict.vanished.to_string(),
             verdict.not_shown.to_string(),
-            told(verdict.statuses_differ.as_ref()),
+            told(verdict.statuses_differ),
             notes.late.to_string(),
             notes.excluded.to_string(),
             notes.dead_letters.to_string(),
-            date(notes.first_read),
-            date(notes.last_read),
+            told(notes.first_read.map(|at| at.to_rfc3339())),
+            told(notes.last_read.map(|at| at.to_rfc3339())),
             told(verdict.digest.as_ref()),
             ids,
             told(verdict.reason.as_ref()),
@@ -309,8 +310,8 @@ pub(super) fn csv(verdicts: &[Verdict]) -> String {
 }
 
 /// A value that may be unknown.
-fn told(value: Option<&impl ToString>) -> String {
-    value.map_or_else(String::new, ToString::to_string)
+fn told(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
 }
 
 /// A value as RFC 4180 has it; what a spreadsheet would take for a formula is not one.

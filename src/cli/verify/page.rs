@@ -7,7 +7,7 @@ use collect::verify::{Finding, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use rows::Window;
 
-use super::outcome;
+use super::outcome::{self, are, were};
 use crate::triggers::words::counted;
 
 /// The place of an hour in the picture, in its own units.
@@ -184,7 +184,6 @@ fn answer(hours: u64, verdicts: &[Verdict]) -> String {
     let in_doubt = in_doubt.count() as u64;
     let delivered = count(Finding::Delivered).saturating_sub(in_doubt);
     let proven = count(Finding::Proven) + delivered;
-    let are = |count| if count == 1 { "is" } else { "are" };
     let mut text = format!("{} {} proven", counted(proven, "hour"), are(proven));
     if delivered > 0 {
         text += &format!(
@@ -203,7 +202,7 @@ fn answer(hours: u64, verdicts: &[Verdict]) -> String {
     if resent > 0 {
         text += &format!(
             "; {resent} {} sent again, and not compared since",
-            was(resent)
+            were(resent)
         );
     }
     let doubtful = [Finding::Gone, Finding::Many, Finding::Unprovable].map(count);
@@ -223,10 +222,6 @@ fn answer(hours: u64, verdicts: &[Verdict]) -> String {
         );
     }
     text + "."
-}
-
-fn was(count: u64) -> &'static str {
-    if count == 1 { "was" } else { "were" }
 }
 
 fn picture(verdicts: &[Verdict]) -> Markup {

@@ -2,10 +2,9 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::Write as _,
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use anyhow::Context as _;
@@ -17,21 +16,19 @@ use crate::cli::order::refuse;
 pub(super) struct Report {
     path: PathBuf,
     file: File,
-    /// Whether nothing is in it that anybody wants to keep.
-    is_empty: AtomicBool,
+    /// Whether it was not there before.
+    is_new: bool,
 }
 
 impl Report {
     /// Opens it. What it holds stays until the new report is there.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let found = path.metadata();
+        let is_new = found.is_err();
+        let name = path.display();
         // Nobody may ever read from a pipe, and to open it would wait for that.
-        if found
-            .as_ref()
-            .is_ok_and(|found| found.file_type().is_fifo())
-        {
-            let path = path.display();
-            return refuse(&format!("cannot write the report {path}: it is a pipe"));
+        if found.is_ok_and(|found| found.file_type().is_fifo()) {
+            return refuse(&format!("cannot write the report {name}: it is a pipe"));
         }
         let mut options = File::options();
         let opened = options.create(true).truncate(false).write(true).open(path);
@@ -39,31 +36,27 @@ impl Report {
             Ok(file) => Ok(Self {
                 path: path.to_owned(),
                 file,
-                is_empty: AtomicBool::new(found.is_err()),
+                is_new,
             }),
-            Err(error) => refuse(&format!(
-                "cannot write the report {}: {error}",
-                path.display()
-            )),
+            Err(error) => refuse(&format!("cannot write the report {name}: {error}")),
         }
     }
 
     /// Writes it. Returns where it is.
     pub(super) fn write(&self, text: &str) -> anyhow::Result<String> {
         let path = self.path.display();
-        let written = || -> io::Result<()> {
-            self.file.set_len(0)?;
-            (&self.file).write_all(text.as_bytes())
-        };
-        self.is_empty.store(false, Relaxed);
-        written().with_context(|| format!("cannot write the report {path}"))?;
+        let emptied = self.file.set_len(0);
+        let written = emptied.and_then(|()| (&self.file).write_all(text.as_bytes()));
+        written.with_context(|| format!("cannot write the report {path}"))?;
         Ok(path.to_string())
     }
 }
 
+/// Nothing is left behind of a report that was not written.
 impl Drop for Report {
     fn drop(&mut self) {
-        if self.is_empty.load(Relaxed) {
+        let is_empty = self.file.metadata().is_ok_and(|file| file.len() == 0);
+        if self.is_new && is_empty {
             _ = fs::remove_file(&self.path);
         }
     }
