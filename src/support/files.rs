@@ -1,6 +1,6 @@
 //! The files of the state: which there are, and what of them may leave.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use sekoia::{ProcessProbe, Storage, StorageError};
@@ -105,8 +105,8 @@ pub(super) struct State {
 
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Each with what the file system says of it.
-    pub(super) listed: Vec<(String, String)>,
+    /// A line for each, with what the file system says of it.
+    pub(super) listed: Vec<String>,
     more: usize,
     /// Those whose content may leave.
     pub(super) states: Vec<State>,
@@ -116,7 +116,8 @@ pub(super) struct Found {
     letters: Vec<String>,
     /// Files that say whose the state is.
     owners: Vec<String>,
-    left_out: BTreeSet<usize>,
+    /// Which of those that are left out there are.
+    left_out: [bool; LEFT_OUT.len()],
 }
 
 pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
@@ -134,10 +135,8 @@ pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
             Some(rest) => rest.splitn(3, '/').nth(2).unwrap_or(rest),
             None => &shown,
         };
-        for (index, (file, ..)) in LEFT_OUT.iter().enumerate() {
-            if inside.starts_with(file) {
-                found.left_out.insert(index);
-            }
+        for ((file, ..), is_there) in LEFT_OUT.iter().zip(&mut found.left_out) {
+            *is_there |= inside.starts_with(file);
         }
         if inside.starts_with(LETTERS) {
             found.letters.push(name.clone());
@@ -155,7 +154,8 @@ pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
         }
         if found.listed.len() < MOST_FILES {
             let facts = probe.root.as_ref().map(|root| facts(&root.join(&name)));
-            found.listed.push((facts.unwrap_or_default(), shown));
+            let facts = facts.unwrap_or_default();
+            found.listed.push(format!("{facts}{shown}\n"));
         } else {
             found.more += 1;
         }
@@ -217,24 +217,17 @@ impl Found {
 
     /// All files, a line each.
     pub(super) fn list(&self) -> String {
-        let mut text = String::new();
-        for (facts, name) in &self.listed {
-            // Writing to a text does not fail.
-            _ = writeln!(text, "{facts}{name}");
+        let listed = self.listed.concat();
+        match self.more {
+            0 => listed,
+            more => format!("{listed}and {more} more\n"),
         }
-        if self.more > 0 {
-            _ = writeln!(text, "and {} more", self.more);
-        }
-        text
     }
 
     /// What is left out whole, and why.
-    pub(super) fn left_out(&self) -> impl Iterator<Item = (String, &'static str)> {
-        let left_out = self
-            .left_out
-            .iter()
-            .filter_map(|index| LEFT_OUT.get(*index));
-        left_out.map(|(_, what, why)| ((*what).to_owned(), *why))
+    pub(super) fn left_out(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = LEFT_OUT.into_iter().zip(self.left_out);
+        all.filter_map(|((_, what, why), is_there)| is_there.then_some((what, why)))
     }
 
     /// Names of tenants and subjects of mails that stand in the files, and what takes their place.

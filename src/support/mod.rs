@@ -9,12 +9,12 @@ mod files;
 mod redact;
 mod settings;
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use base::{Clock, http::chain};
 use chrono::{DateTime, SecondsFormat, Utc};
 use sekoia::{
-    Concealer, Effective, Installation, Judged, LAST_LINES_FILES, ProcessProbe, StartError,
+    Concealer, Effective, Installation, Judged, LAST_LINES_FILES, ProcessProbe, StorageError,
     effective,
 };
 use serde_json::{Value, json};
@@ -30,13 +30,16 @@ use crate::triggers::{self, Subject};
 /// A disk or a store that hangs costs a part of the archive, and no more time than this.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Why a file's content is not there.
+const LATE: &str = "the file took too long to read";
+
 /// Bytes of the log's last lines that are read at most, of each file.
 const LONGEST_LOG: usize = 1 << 20;
 
 struct Part {
     name: String,
-    about: String,
-    content: Vec<u8>,
+    about: &'static str,
+    text: String,
 }
 
 pub(crate) struct Support {
@@ -82,10 +85,7 @@ pub(crate) async fn support(
             ProcessProbe::of_directory(installation.directories.data.clone()).await
         }
     };
-    let found = match timeout(TIMEOUT, files::find(&probe)).await {
-        Ok(found) => found.map_err(|error| chain(&error)),
-        Err(_) => Err("the files took too long to list".to_owned()),
-    };
+    let found = in_time(files::find(&probe), "the files took too long to list").await;
     let found = found.unwrap_or_else(|why| {
         gathering.lacks("files.txt and state/", &why);
         files::Found::default()
@@ -94,7 +94,7 @@ pub(crate) async fn support(
 
     gathering.version(trigger.as_deref().ok());
     let judged = match &trigger {
-        Ok(trigger) => effective(installation, trigger).map_err(|error: StartError| chain(&error)),
+        Ok(trigger) => effective(installation, trigger).map_err(|error| chain(&error)),
         Err(unclear) => Err(unclear.clone()),
     };
     let subject = match (&trigger, &judged) {
@@ -107,6 +107,17 @@ pub(crate) async fn support(
     gathering.log(&probe).await;
     gathering.state(&probe, &found).await;
     gathering.finish()
+}
+
+/// What came of some work on the files, or why nothing did; `late` says so of work that hangs.
+async fn in_time<T>(
+    work: impl Future<Output = Result<T, StorageError>>,
+    late: &str,
+) -> Result<T, String> {
+    match timeout(TIMEOUT, work).await {
+        Ok(done) => done.map_err(|error| chain(&error)),
+        Err(_) => Err(late.to_owned()),
+    }
 }
 
 impl Gathering {
@@ -140,12 +151,9 @@ impl Gathering {
         }
     }
 
-    fn put(&mut self, name: impl Into<String>, about: impl Into<String>, text: String) {
-        self.parts.push(Part {
-            name: name.into(),
-            about: about.into(),
-            content: text.into_bytes(),
-        });
+    fn put(&mut self, name: impl Into<String>, about: &'static str, text: String) {
+        let name = name.into();
+        self.parts.push(Part { name, about, text });
     }
 
     fn lacks(&mut self, what: impl Into<String>, why: &str) {
@@ -213,14 +221,13 @@ impl Gathering {
         let mut text = String::new();
         let mut trouble = None;
         for name in LAST_LINES_FILES {
-            match timeout(TIMEOUT, probe.storage.read(name)).await {
-                Ok(Ok(Some(lines))) => {
+            match in_time(probe.storage.read(name), LATE).await {
+                Ok(lines) => {
+                    let lines = lines.unwrap_or_default();
                     let lines = lines.get(..LONGEST_LOG).unwrap_or(&lines);
                     text.push_str(&String::from_utf8_lossy(lines));
                 }
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => trouble = Some(chain(&error)),
-                Err(_) => trouble = Some("the file took too long to read".to_owned()),
+                Err(why) => trouble = Some(why),
             }
         }
         if let Some(trouble) = &trouble {
@@ -253,76 +260,72 @@ impl Gathering {
         }
         for file in &found.states {
             let name = format!("state/{}", file.shown);
-            match timeout(TIMEOUT, probe.storage.read(&file.name)).await {
-                Ok(Ok(Some(text))) => match files::parsed(&text) {
-                    Ok(value) => {
-                        let value = self.redactor.state(value);
-                        self.put(name, file.about, format!("{value:#}\n"));
-                    }
-                    Err(why) => self.lacks(name, &why),
-                },
-                // It has gone meanwhile.
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => self.lacks(name, &chain(&error)),
-                Err(_) => self.lacks(name, "the file took too long to read"),
+            let read = in_time(probe.storage.read(&file.name), LATE).await;
+            // It may have gone meanwhile.
+            let Some(text) = read.transpose() else {
+                continue;
+            };
+            match text.and_then(|text| files::parsed(&text)) {
+                Ok(value) => {
+                    let value = self.redactor.state(value);
+                    self.put(name, file.about, format!("{value:#}\n"));
+                }
+                Err(why) => self.lacks(name, &why),
             }
         }
         for (what, why) in found.left_out() {
-            self.missing.push((what, why.to_owned()));
+            self.missing.push((what.to_owned(), why.to_owned()));
         }
     }
 
     fn finish(mut self) -> anyhow::Result<Support> {
-        let stamp = self.now.format("%Y%m%d-%H%M%S");
-        let name = format!("message-trace-support-{stamp}");
-        let mut archive = Archive::new(name.clone(), self.now);
+        let folder = self.now.format("message-trace-support-%Y%m%d-%H%M%S");
+        let folder = folder.to_string();
+        let mut archive = Archive::new(folder.clone(), self.now);
         let mut kept = Vec::new();
-        for part in std::mem::take(&mut self.parts) {
+        for Part { name, about, text } in std::mem::take(&mut self.parts) {
             // A name may hold what a person has called a file.
-            let file = self.redactor.own(&part.name);
-            if archive.add(&file, &part.content)? {
-                kept.push((file, part));
+            let name = self.redactor.own(&name);
+            if archive.add(&name, text.as_bytes())? {
+                kept.push(format!("{name} ({} bytes): {about}", text.len()));
             } else {
                 self.missing
-                    .push((file, "there is no room for it".to_owned()));
+                    .push((name, "there is no room for it".to_owned()));
             }
         }
-        let manifest = self.manifest(&kept)?;
+        let manifest = self.manifest(kept);
         archive.add("manifest.txt", manifest.as_bytes())?;
         Ok(Support {
-            name,
+            name: folder,
             content: archive.finish()?,
             manifest,
         })
     }
 
-    fn manifest(&self, kept: &[(String, Part)]) -> Result<String, std::fmt::Error> {
+    fn manifest(&self, mut kept: Vec<String>) -> String {
+        kept.push("manifest.txt: this list".to_owned());
+        let missing = self.missing.iter();
+        let missing = missing.map(|(what, why)| format!("{what}: {why}"));
+        let counts = self.redactor.counts().iter();
+        let counts = counts.map(|(what, count)| format!("{what}: {count}"));
+        let mut taken_out: Vec<String> = counts.collect();
+        if taken_out.is_empty() {
+            taken_out.push("nothing was found".to_owned());
+        }
         let mut text = format!(
-            "Support archive of message-trace {}, made at {}\n\nWhat is in it\n",
+            "Support archive of message-trace {}, made at {}\n",
             env!("CARGO_PKG_VERSION"),
             self.now.format("%Y-%m-%d %H:%M:%S UTC"),
         );
-        for (name, part) in kept {
-            writeln!(
-                text,
-                "  {name} ({} bytes): {}",
-                part.content.len(),
-                part.about
-            )?;
+        for (title, lines) in [
+            ("What is in it", kept),
+            ("What is not in it", missing.collect()),
+            ("What was taken out of the texts, and how often", taken_out),
+        ] {
+            text += &format!("\n{title}\n");
+            text.extend(lines.iter().map(|line| format!("  {line}\n")));
         }
-        writeln!(text, "  manifest.txt: this list")?;
-        writeln!(text, "\nWhat is not in it")?;
-        for (what, why) in &self.missing {
-            writeln!(text, "  {what}: {why}")?;
-        }
-        writeln!(text, "\nWhat was taken out of the texts, and how often")?;
-        for (what, count) in self.redactor.counts() {
-            writeln!(text, "  {what}: {count}")?;
-        }
-        if self.redactor.counts().is_empty() {
-            writeln!(text, "  nothing was found")?;
-        }
-        Ok(text)
+        text
     }
 }
 

@@ -89,11 +89,11 @@ impl Redactor {
 
     fn without_names(&mut self, text: String) -> String {
         if self.finder.is_none() {
-            let mut builder = AhoCorasick::builder();
-            let builder = builder
+            let finder = AhoCorasick::builder()
                 .ascii_case_insensitive(true)
-                .match_kind(MatchKind::LeftmostLongest);
-            self.finder = builder.build(self.names.iter().map(|(name, _)| name)).ok();
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(self.names.iter().map(|(name, _)| name));
+            self.finder = finder.ok();
         }
         let Some(finder) = &self.finder else {
             // Without it, nothing is certain to be free of them.
@@ -114,7 +114,7 @@ impl Redactor {
     /// A text of servers, files or the log as it may leave.
     pub(super) fn text(&mut self, text: &str) -> String {
         let text = self.own(text);
-        self.without_long_words(text)
+        self.without_long_words(&text)
     }
 
     /// The same for a text that this program has made, which may have long words.
@@ -162,25 +162,20 @@ impl Redactor {
         short
     }
 
-    fn without_long_words(&mut self, text: String) -> String {
-        let is_long = |word: &str| word.len() > LONGEST_WORD;
-        if !text.split_whitespace().any(is_long) {
-            return text;
-        }
+    fn without_long_words(&mut self, text: &str) -> String {
         let mut found = 0;
-        let lines = text.split('\n').map(|line| {
-            let words = line.split(' ').map(|word| match is_long(word) {
-                true => {
-                    found += 1;
-                    format!("<{} bytes left out>", word.len())
-                }
-                false => word.to_owned(),
-            });
-            words.collect::<Vec<_>>().join(" ")
+        let words = text.split_inclusive(char::is_whitespace);
+        let words = words.map(|part| {
+            let (word, blank) = part.split_at(part.trim_end().len());
+            if word.len() <= LONGEST_WORD {
+                return part.to_owned();
+            }
+            found += 1;
+            format!("<{} bytes left out>{blank}", word.len())
         });
-        let text = lines.collect::<Vec<_>>().join("\n");
+        let short = words.collect();
         self.count("very long words", found);
-        text
+        short
     }
 
     /// Each text in a value that this program has made.
