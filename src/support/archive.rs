@@ -1,6 +1,6 @@
 //! The archive itself: named files in a compressed tar, made in memory.
 
-use std::io::{self, Write};
+use std::io;
 
 use chrono::{DateTime, Utc};
 use flate2::{Compression, write::GzEncoder};
@@ -45,8 +45,6 @@ impl Archive {
     }
 
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
-        let mut encoder = self.builder.into_inner()?;
-        encoder.flush()?;
-        encoder.finish()
+        self.builder.into_inner()?.finish()
     }
 }

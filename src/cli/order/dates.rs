@@ -28,8 +28,7 @@ pub(in crate::cli) struct RangeArguments {
 impl RangeArguments {
     /// Both as they were written; none without a beginning.
     pub(in crate::cli) fn words(&self) -> Option<(String, String)> {
-        let from = self.from.clone()?;
-        Some((from, self.to.clone()))
+        Some((self.from.clone()?, self.to.clone()))
     }
 }
 

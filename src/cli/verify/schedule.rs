@@ -30,13 +30,13 @@ impl OrderSession<'_, VerifyWish> {
         let stands = StandingOrder::in_force(&self.session.context.storage).await;
         let stands = stands.context("cannot look at the standing order")?;
         let hours_back = match on {
-            true => self.hours_back().await?,
-            false => 0,
+            true => Some(self.hours_back().await?),
+            false => None,
         };
-        let mut order = StandingOrder::new(Uuid::new_v4(), hours_back);
-        order.off = !on;
-        let same = stands.as_ref().map(|one| one.hours_back) == on.then_some(order.hours_back);
+        let same = stands.map(|one| one.hours_back) == hours_back;
         if !same {
+            let mut order = StandingOrder::new(Uuid::new_v4(), hours_back.unwrap_or_default());
+            order.off = !on;
             self.leave(&order).await?;
         }
         let text = match (on, same) {
@@ -55,7 +55,7 @@ impl OrderSession<'_, VerifyWish> {
                 "trigger": self.session.command(),
                 "outcome": outcome,
                 "exit_code": 0,
-                "hours_back": on.then_some(order.hours_back),
+                "hours_back": hours_back,
                 "text": text,
             }))?;
         } else {
