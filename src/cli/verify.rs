@@ -238,27 +238,23 @@ impl OrderSession<'_, VerifyWish> {
     async fn asked_for(&self) -> anyhow::Result<Option<((String, String), Window)>> {
         let reach = backfill::reach(self.session).await?;
         let now = self.session.context.clock.now();
-        let (words, asked) = match (self.wish.range.words(), &self.wish.resend) {
+        let (words, range, last) = match (self.wish.range.words(), &self.wish.resend) {
             (Some(words), _) => {
                 let range = dates::range((&words.0, &words.1), now, reach, &Local);
-                (words, range)
+                let range = range.or_else(|sentence| refuse(&sentence))?;
+                (words, range, range.end() - TimeDelta::nanoseconds(1))
             }
             (None, Some(hour)) => {
                 let range = dates::range((hour, "now"), now, reach, &Local);
                 let range = range.map_err(|sentence| sentence.replace("--from", "--resend"));
-                let range = range.map(|range| {
-                    let start = range.start();
-                    Window::new(start, start + TimeDelta::seconds(1)).unwrap_or(range)
-                });
-                ((hour.clone(), String::new()), range)
+                let range = range.or_else(|sentence| refuse(&sentence))?;
+                ((hour.clone(), String::new()), range, range.start())
             }
             (None, None) => return Ok(None),
         };
-        let asked = asked.or_else(|sentence| refuse(&sentence))?;
         let hour = TimeDelta::hours(1);
         let full = |at: DateTime<Utc>| at.duration_trunc(hour).unwrap_or(at);
-        let end = full(asked.end() - TimeDelta::nanoseconds(1)) + hour;
-        let range = Window::new(full(asked.start()), end).unwrap_or(asked);
-        Ok(Some((words, range)))
+        let hours = Window::new(full(range.start()), full(last) + hour);
+        Ok(Some((words, hours.unwrap_or(range))))
     }
 }
