@@ -34,15 +34,15 @@ impl Display {
         }
     }
 
-    /// Says for others what stays.
+    /// Says what stays, for who has no display.
     pub(super) fn speaker(&self) -> impl Fn(&str) + Send + Sync + use<> {
         let bar = self.bar.clone();
-        move |text: &str| above(&bar, text)
+        move |text: &str| bar.suspend(|| say(text))
     }
 
     /// Says something that stays.
     pub(super) fn say(&self, text: &str) {
-        above(&self.bar, text);
+        self.bar.suspend(|| say(text));
     }
 
     /// Shows how many percent are done, and a text.
@@ -67,8 +67,4 @@ impl Display {
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
-}
-
-fn above(bar: &ProgressBar, text: &str) {
-    bar.suspend(|| say(text));
 }
