@@ -125,21 +125,13 @@ impl RangeCommand for BackfillWish {
     }
 
     fn counted(&self, counts: &BackfillCounts) -> String {
-        let BackfillCounts {
-            new,
-            accepted,
-            known,
-            complete_until,
-            ..
-        } = counts;
         let (count, word) = match self.dry_run {
-            true => (new, "new"),
-            false => (accepted, "accepted"),
+            true => (counts.new, "new"),
+            false => (counts.accepted, "accepted"),
         };
-        format!(
-            "{count} {word}, {known} known, until {}",
-            complete_until.format("%m-%d %H:%M:%S"),
-        )
+        let known = counts.known;
+        let until = counts.complete_until.format("%m-%d %H:%M:%S");
+        format!("{count} {word}, {known} known, until {until}")
     }
 
     async fn end(

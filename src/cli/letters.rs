@@ -256,9 +256,5 @@ fn tell(
         }
     }
     let stays = !outcome.left.is_empty() || !outcome.done || !unreadable.is_empty();
-    Ok(if stays {
-        ExitCode::from(STAY)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(ExitCode::from(if stays { STAY } else { 0 }))
 }
