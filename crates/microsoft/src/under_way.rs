@@ -1,51 +1,46 @@
 //! The requests that are under way.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 
 use base::{PendingRequest, lock};
 use tokio::time::Instant;
 
+/// The oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Requests(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    last: u64,
-    under_way: BTreeMap<u64, PendingRequest>,
-}
+pub(super) struct Requests(Mutex<Vec<PendingRequest>>);
 
 /// Is dropped when its request has ended, however that is.
 #[derive(Debug)]
 pub(super) struct Ending<'a> {
     requests: &'a Requests,
-    number: u64,
+    request: PendingRequest,
 }
 
 impl Requests {
     /// A request that may take as long is sent now.
     pub(super) fn begin(&self, limit: Duration) -> Ending<'_> {
-        let mut known = lock(&self.0);
-        known.last += 1;
-        let number = known.last;
+        let mut under_way = lock(&self.0);
         let since = Instant::now();
-        known
-            .under_way
-            .insert(number, PendingRequest { since, limit });
+        let request = PendingRequest { since, limit };
+        under_way.push(request);
         Ending {
             requests: self,
-            number,
+            request,
         }
     }
 
     pub(super) fn oldest(&self) -> Option<PendingRequest> {
-        let known = lock(&self.0);
-        known.under_way.first_key_value().map(|(_, one)| *one)
+        lock(&self.0).first().copied()
     }
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        lock(&self.requests.0).under_way.remove(&self.number);
+        let mut under_way = lock(&self.requests.0);
+        // Of two that are the same, either may go.
+        if let Some(place) = under_way.iter().position(|one| *one == self.request) {
+            under_way.remove(place);
+        }
     }
 }
 
