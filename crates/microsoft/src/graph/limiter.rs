@@ -7,7 +7,7 @@ use std::{
 };
 
 use base::{Clock, lock};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::{task, time::Instant};
 
 use super::quota::{Allowance, PERIOD, Quota, Urgency};
@@ -19,7 +19,8 @@ pub struct Limiter {
     /// The requests that are made beside the share, which others keep few.
     beside: Arc<Mutex<Vec<DateTime<Utc>>>>,
     clock: Clock,
-    began: (DateTime<Utc>, Instant),
+    /// The clock as it was at first: when it is set, requests lie no farther back.
+    steady: Clock,
     waiting: Queue,
 }
 
@@ -54,7 +55,7 @@ impl Limiter {
         Self {
             quota: Arc::new(Mutex::new(quota)),
             beside: Arc::default(),
-            began: (clock.now(), Instant::now()),
+            steady: Clock::virtual_from(clock.now()),
             clock,
             waiting: Queue::default(),
         }
@@ -140,10 +141,8 @@ impl Limiter {
         self.quota().refused(self.now(), retry_after);
     }
 
-    /// Now, by the clock as it was at first: when it is set, requests lie no farther back.
     fn now(&self) -> DateTime<Utc> {
-        let (began, since) = self.began;
-        began + TimeDelta::from_std(since.elapsed()).unwrap_or_default()
+        self.steady.now()
     }
 
     fn quota(&self) -> MutexGuard<'_, Quota> {
