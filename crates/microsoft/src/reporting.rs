@@ -90,32 +90,32 @@ impl ReportingService {
     /// any more. One such answer proves nothing: an address may be wrong, a proxy in the way, or a
     /// password mistyped.
     pub fn seems_ended(&self, error: &Error) -> bool {
-        match error {
+        let has_ended = match error {
             // What asks for a pause has not ended.
             Error::Status {
                 class: ErrorClass::Throttled { .. },
                 ..
             } => false,
-            Error::Status { status, .. } if matches!(status.as_u16(), 404 | 410 | 300..=399) => {
-                true
+            Error::Status {
+                status, sentence, ..
+            } => {
+                matches!(status.as_u16(), 404 | 410 | 300..=399)
+                    || sentence.contains(advice::NAMES_SUCCESSOR)
             }
-            Error::Status { sentence, .. } if sentence.contains(advice::NAMES_SUCCESSOR) => true,
             Error::Unreadable(Unreadable::Markup { .. }) => true,
             // A status is sent before it is known how the answer ends.
-            Error::Unreadable(Unreadable::ErrorInside(said) | Unreadable::NoRows(said))
-                if advice::successor_is_named(said) =>
-            {
-                true
+            Error::Unreadable(Unreadable::ErrorInside(said) | Unreadable::NoRows(said)) => {
+                advice::successor_is_named(said)
             }
-            _ => self.refuses_passwords(error),
-        }
+            _ => false,
+        };
+        has_ended || self.refuses_passwords(error)
     }
 
     /// Whether an error says that the password was refused. It says so at every address: of a link or of
     /// a message, too, it is no word.
     pub fn refuses_passwords(&self, error: &Error) -> bool {
-        let signs_in_with_one = matches!(self.exchange.sign_in, SignIn::Basic { .. });
-        signs_in_with_one && matches!(error, Error::Status { status, .. } if status.as_u16() == 401)
+        matches!(self.exchange.sign_in, SignIn::Basic { .. }) && error.label() == "401"
     }
 
     fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {

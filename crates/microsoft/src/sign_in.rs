@@ -50,15 +50,10 @@ impl SignIn {
 
     /// What the refusal of a name and password means, for those who are held back by it.
     pub(super) fn note(&self, error: &Error) {
-        if let (
-            Self::Basic { guard, .. },
-            Error::Status {
-                status, sentence, ..
-            },
-        ) = (self, error)
-            && *status == StatusCode::UNAUTHORIZED
+        if let Self::Basic { guard, .. } = self
+            && error.label() == "401"
         {
-            guard.note(sentence.clone());
+            guard.note(error.to_string());
         }
     }
 
