@@ -19,7 +19,7 @@ use base::{
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, StatusCode,
     header::{AGE, AUTHORIZATION, CACHE_CONTROL, DATE},
 };
 use rows::{Page, RowKeyer, Window};
@@ -176,20 +176,14 @@ impl Exchange {
 
     async fn send(&self, url: &Url, mut authorization: Authorization) -> Result<Answer, Error> {
         let request_id = Uuid::new_v4();
-        let mut request = http::Request::new(Bytes::new());
-        *request.method_mut() = Method::GET;
-        *request.uri_mut() = url
-            .as_str()
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| Error::Request(error.into()))?;
-        *request.headers_mut() = self.headers.clone();
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, authorization.header.clone());
-        // What a cache on the way has kept lacks what has come since.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
-            headers.insert(REQUEST_ID, id);
-        }
+        let mut request = http::Request::get(url.as_str())
+            .header(AUTHORIZATION, authorization.header.clone())
+            // What a cache on the way has kept lacks what has come since.
+            .header(CACHE_CONTROL, "no-cache")
+            .header(REQUEST_ID, request_id.to_string())
+            .body(Bytes::new())
+            .map_err(Error::Request)?;
+        request.headers_mut().extend(self.headers.clone());
         let asked = Instant::now();
         let _under_way = self.requests.begin(self.limits.total);
         let (response, url) = redirect::send(&self.http, request, url.clone(), self.limits)

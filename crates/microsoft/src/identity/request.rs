@@ -10,7 +10,7 @@ use base::{
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{
-    Method, StatusCode,
+    StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
 use serde::Deserialize;
@@ -210,9 +210,7 @@ fn form<'a>(
         .append_pair("scope", &format!("{}/.default", resource.audience))
         .extend_pairs(fields)
         .finish();
-    http::Request::builder()
-        .method(Method::POST)
-        .uri(url.as_str())
+    http::Request::post(url.as_str())
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(form.into())
@@ -230,9 +228,7 @@ fn metadata_request(
         .append_pair("api-version", "2018-02-01")
         .append_pair("resource", &format!("{}/", resource.audience))
         .extend_pairs(client.map(|client| ("client_id", client)));
-    http::Request::builder()
-        .method(Method::GET)
-        .uri(url.as_str())
+    http::Request::get(url.as_str())
         .header("Metadata", "true")
         .body(Bytes::new())
         .map_err(SignInError::Request)
