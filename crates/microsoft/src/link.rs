@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use url::{Host, Url};
+use url::Url;
 
 /// Longer links are not followed: servers refuse addresses of a quarter of that, and a client cannot ask for
 /// longer ones.
@@ -23,7 +23,7 @@ pub struct Link {
     /// Why it is not kept, and cannot be followed.
     refused: Option<LinkError>,
     /// When the last row before it was received, if all rows so far came newest first.
-    reached: Option<DateTime<Utc>>,
+    pub(super) reached: Option<DateTime<Utc>>,
 }
 
 impl Link {
@@ -68,11 +68,6 @@ impl Link {
     /// The same link with how far back the rows before it reach.
     pub(super) fn behind(self, reached: Option<DateTime<Utc>>) -> Self {
         Self { reached, ..self }
-    }
-
-    /// When the last row before it was received, if all rows so far came newest first.
-    pub(super) fn reached(&self) -> Option<DateTime<Utc>> {
-        self.reached
     }
 
     /// The address of the link, refused when it does not lie on the origin of `base`.
@@ -145,9 +140,7 @@ impl Link {
 
 /// Scheme, host and port, as people write them.
 fn origin(url: &Url) -> String {
-    let host = url
-        .host()
-        .map_or_else(|| "no host".to_owned(), |host: Host<&str>| host.to_string());
+    let host = url.host_str().unwrap_or("no host");
     match url.port() {
         Some(port) => format!("{}://{host}:{port}", url.scheme()),
         None => format!("{}://{host}", url.scheme()),

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     sync::Mutex,
     time::Duration,
 };
@@ -42,9 +42,7 @@ struct Since {
 impl Oddities {
     /// Notes an answer to `request`, odd or not. Whether odd ones have lasted too long by `now`.
     pub(super) fn last(&self, request: &str, is_odd: bool, now: Instant) -> bool {
-        let mut hasher = DefaultHasher::new();
-        request.hash(&mut hasher);
-        let request = hasher.finish();
+        let request = BuildHasherDefault::<DefaultHasher>::default().hash_one(request);
         let mut since = lock(&self.0);
         if !is_odd {
             since.all = None;

@@ -113,7 +113,7 @@ impl Graph {
             result = self.linked_page(window, &sound, urgency).await;
         }
         if is_refused(&result)
-            && let Some(reached) = link.reached()
+            && let Some(reached) = link.reached
             && let Some(rest) = repair::remainder(window, reached)
         {
             let rest = Question {
@@ -187,7 +187,7 @@ impl Graph {
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
         let url = link.on_origin_of(&self.base)?;
-        self.ask(url, window, Some(link), link.reached(), urgency)
+        self.ask(url, window, Some(link), link.reached, urgency)
             .await
     }
 
