@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use self::meaning::{explain, of_the_account};
-use super::errors::SignInError;
+use super::{Identity, errors::SignInError};
 use crate::{
     advice::redirect,
     complaint::{Complaint, one_line, without_mark},
@@ -31,7 +31,7 @@ const WORDS: [&str; 6] = [
 
 /// The body of a refusal (RFC 6749, section 5.2, and Microsoft's additions). Each part counts by
 /// itself: what another one holds, or lacks, takes nothing from it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Body {
     /// What it names itself; also where that stands in an object, as services write their errors.
     error: String,
@@ -107,21 +107,11 @@ fn listed(codes: &Value) -> Option<u64> {
         .map_or(std::slice::from_ref(codes), Vec::as_slice);
     let mut listed = codes.iter().filter_map(|code| match code {
         Value::String(text) => named(text).or_else(|| text.trim().parse().ok()),
-        code => code.as_u64().or_else(|| whole(code.as_f64()?)),
+        // It may be written with a decimal point.
+        code => code.as_f64()?.to_string().parse().ok(),
     });
     // Which is none.
     listed.find(|code| *code > 0)
-}
-
-/// A code that is written with a decimal point.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a whole number, and no large one"
-)]
-fn whole(code: f64) -> Option<u64> {
-    let is_code = code.fract() == 0.0 && (0.0..1e12).contains(&code);
-    is_code.then_some(code as u64)
 }
 
 /// The code in a text like `AADSTS7000215: Invalid client secret`.
@@ -135,23 +125,6 @@ fn named(text: &str) -> Option<u64> {
 pub(super) fn is_refusal(answer: &Response) -> bool {
     let body = Body::read(answer.body());
     body.is_object || !body.is_empty()
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Party {
-    /// An app.
-    App,
-    /// An account, with its name and password.
-    Account,
-}
-
-impl Party {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::App => "app",
-            Self::Account => "account",
-        }
-    }
 }
 
 /// Whether a refusal may be about the name and password, so that they are tried again rarely. What is
@@ -170,7 +143,7 @@ pub(super) fn refuses_the_account(answer: &Response) -> bool {
 pub(super) fn refusal(
     asked: &Url,
     answer: &Response,
-    party: Party,
+    identity: &Identity,
     secrets: &[&str],
     now: DateTime<Utc>,
 ) -> SignInError {
@@ -194,18 +167,21 @@ pub(super) fn refusal(
         "the sign-in service fails or throttles for the moment: asked again later".to_owned()
     } else {
         let of_the_account = code
-            .filter(|_| party == Party::Account)
+            .filter(|_| identity.is_an_account())
             .and_then(of_the_account);
         let text = of_the_account.unwrap_or_else(|| explain(code, &body.error));
         text.to_owned()
+    };
+    let who = match identity.is_an_account() {
+        true => "account",
+        false => "app",
     };
     SignInError::Refused {
         status,
         class,
         is_odd,
         sentence: format!(
-            "sign-in of the {} is refused ({}): {text}{}",
-            party.word(),
+            "sign-in of the {who} is refused ({}): {text}{}",
             code.map_or_else(|| status.to_string(), |code| format!("AADSTS{code}")),
             details(&body, answer, secrets)
         ),

@@ -107,7 +107,7 @@ impl TokenCache {
 
     /// Whether an account signs in, and not an app itself.
     pub fn is_of_an_account(&self) -> bool {
-        matches!(self.identity, Identity::User { .. })
+        self.identity.is_an_account()
     }
 
     pub(crate) async fn token(&self) -> Result<Arc<Token>, Arc<SignInError>> {
@@ -159,12 +159,11 @@ impl TokenCache {
             }
             Err(mut error) => {
                 self.leave_connection(&error);
-                let since = state.odd.filter(|_| error.is_odd());
-                if since.is_some_and(|since| since.elapsed() >= LASTING) {
+                let since = state.odd.unwrap_or_else(Instant::now);
+                state.odd = error.is_odd().then_some(since);
+                if error.is_odd() && since.elapsed() >= LASTING {
                     error = error.lasting();
                 }
-                let first = error.is_odd().then(Instant::now);
-                state.odd = since.or(first);
                 let error = Arc::new(error);
                 state.renew_at = now + RENEWAL_PAUSE;
                 state.failure = Some((round, Arc::clone(&error)));

@@ -99,12 +99,12 @@ impl Certificate {
     }
 
     /// The certificate's SHA-256 in base64url: what `x5t#S256` holds.
-    pub fn thumbprint(&self) -> &str {
+    pub(super) fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
     /// When it ends; none when it does not say so in a form that is understood.
-    pub fn end(&self) -> Option<DateTime<Utc>> {
+    pub(super) fn end(&self) -> Option<DateTime<Utc>> {
         self.end
     }
 

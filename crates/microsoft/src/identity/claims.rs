@@ -46,9 +46,9 @@ impl Claims {
         resource: &Resource,
         identity: &Identity,
     ) -> Result<(), SignInError> {
-        let (managed, tenant) = match identity {
-            Identity::App { tenant, .. } | Identity::User { tenant, .. } => (false, Some(tenant)),
-            Identity::Managed { .. } => (true, None),
+        let tenant = match identity {
+            Identity::App { tenant, .. } | Identity::User { tenant, .. } => Some(tenant),
+            Identity::Managed { .. } => None,
         };
         if let Some(found) = &self.aud {
             let found = found.trim_end_matches('/');
@@ -70,30 +70,27 @@ impl Claims {
                 return Err(SignInError::WrongTenant { found, expected });
             }
         }
-        if let Identity::User { .. } = identity {
-            let mut scopes = self.scp.iter().flat_map(|scopes| scopes.split_whitespace());
-            return if scopes.any(|scope| scope.eq_ignore_ascii_case(resource.permission)) {
-                Ok(())
-            } else {
-                Err(SignInError::MissingScope {
-                    permission: resource.permission,
-                    api: resource.api,
-                })
-            };
+        let (permission, api) = (resource.permission, resource.api);
+        let is_needed = |name: &str| name.eq_ignore_ascii_case(permission);
+        let scopes = self.scp.as_deref().unwrap_or_default();
+        let is_granted = match identity {
+            Identity::User { .. } => scopes.split_whitespace().any(is_needed),
+            _ => self.roles.iter().any(|role| is_needed(role)),
+        };
+        if is_granted {
+            return Ok(());
         }
-        let granted = |role: &String| role.eq_ignore_ascii_case(resource.permission);
-        if self.roles.iter().any(granted) {
-            Ok(())
-        } else {
-            Err(SignInError::MissingPermission {
-                permission: resource.permission,
-                api: resource.api,
-                delay: if managed {
-                    "; a managed identity's token shows a new grant after up to a day"
-                } else {
-                    ""
-                },
-            })
-        }
+        let delay = match identity {
+            Identity::User { .. } => return Err(SignInError::MissingScope { permission, api }),
+            Identity::App { .. } => "",
+            Identity::Managed { .. } => {
+                "; a managed identity's token shows a new grant after up to a day"
+            }
+        };
+        Err(SignInError::MissingPermission {
+            permission,
+            api,
+            delay,
+        })
     }
 }

@@ -179,9 +179,8 @@ impl SignInError {
                 after: Some(*after),
             },
             Self::NoToken { lasts: true, .. } => ErrorClass::Person,
-            Self::NoToken { .. } => ErrorClass::Transient { after: None },
             // The file may be about to be replaced.
-            Self::TokenFile { .. } => ErrorClass::Transient { after: None },
+            Self::NoToken { .. } | Self::TokenFile { .. } => ErrorClass::Transient { after: None },
             Self::MissingPermission { .. }
             | Self::MissingScope { .. }
             | Self::Held { .. }

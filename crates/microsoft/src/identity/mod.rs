@@ -75,6 +75,11 @@ impl Identity {
             Self::Managed { endpoint, .. } => endpoint,
         }
     }
+
+    /// Whether it is an account, with its name and password, and not an app itself.
+    fn is_an_account(&self) -> bool {
+        matches!(self, Self::User { .. })
+    }
 }
 
 /// Where a machine's metadata service is, as

@@ -1,6 +1,6 @@
 //! One request for a token, and its answer.
 
-use std::path::Path;
+use std::{iter, path::Path};
 
 use base::{
     Clock, Secret, files,
@@ -18,11 +18,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use super::{
-    Credential, Identity, Resource,
-    aadsts::{self, Party},
-    assertion,
-    cache::Token,
-    claims::Claims,
+    Credential, Identity, Resource, aadsts, assertion, cache::Token, claims::Claims,
     errors::SignInError,
 };
 use crate::{
@@ -66,9 +62,8 @@ pub(super) async fn token(
             let (answer, url) = redirect::send(http, request, url, TOKEN_LIMITS)
                 .await
                 .map_err(SignInError::NoAnswer)?;
-            let token = read(&answer, asked).filter(|_| answer.status().is_success());
-            let secrets = [proof.expose()];
-            token.ok_or_else(|| refused(&url, &answer, Party::App, &secrets, clock.now()))?
+            read(&answer, asked)
+                .ok_or_else(|| refused(&url, &answer, identity, &[proof.expose()], clock.now()))?
         }
         Identity::User {
             login,
@@ -91,25 +86,18 @@ pub(super) async fn token(
             let (answer, url) = redirect::send(http, request, url, TOKEN_LIMITS)
                 .await
                 .map_err(SignInError::NoAnswer)?;
-            let secrets: Vec<_> = [Some(password), secret.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(Secret::expose)
-                .collect();
-            match read(&answer, asked).filter(|_| answer.status().is_success()) {
-                Some(token) => {
-                    attempt.accepted();
-                    token
+            let Some(token) = read(&answer, asked) else {
+                let secrets = iter::once(password).chain(secret).map(Secret::expose);
+                let secrets = Vec::from_iter(secrets);
+                let refusal = refused(&url, &answer, identity, &secrets, clock.now());
+                if aadsts::refuses_the_account(&answer) {
+                    attempt.refused();
+                    guard.note(refusal.to_string());
                 }
-                None => {
-                    let refusal = refused(&url, &answer, Party::Account, &secrets, clock.now());
-                    if aadsts::refuses_the_account(&answer) {
-                        attempt.refused();
-                        guard.note(refusal.to_string());
-                    }
-                    return Err(refusal);
-                }
-            }
+                return Err(refusal);
+            };
+            attempt.accepted();
+            token
         }
         Identity::Managed { endpoint, client } => {
             let request = metadata_request(endpoint, client.as_deref(), resource)?;
@@ -118,10 +106,11 @@ pub(super) async fn token(
                 .await
                 .map_err(SignInError::NoMetadata)?;
             let is_success = answer.status().is_success();
-            let token = read(&answer, asked).filter(|_| is_success);
-            token.ok_or_else(|| match is_success && !aadsts::is_refusal(&answer) {
-                true => no_token(&answer, &[], clock.now()),
-                false => aadsts::metadata_refusal(&answer, clock.now()),
+            read(&answer, asked).ok_or_else(|| {
+                match is_success && !aadsts::is_refusal(&answer) {
+                    true => no_token(&answer, &[], clock.now()),
+                    false => aadsts::metadata_refusal(&answer, clock.now()),
+                }
             })?
         }
     };
@@ -140,13 +129,13 @@ pub(super) async fn token(
 fn refused(
     url: &Url,
     answer: &Response,
-    party: Party,
+    identity: &Identity,
     secrets: &[&str],
     now: DateTime<Utc>,
 ) -> SignInError {
     match answer.status() == StatusCode::OK && !aadsts::is_refusal(answer) {
         true => no_token(answer, secrets, now),
-        false => aadsts::refusal(url, answer, party, secrets, now),
+        false => aadsts::refusal(url, answer, identity, secrets, now),
     }
 }
 
@@ -234,12 +223,15 @@ fn metadata_request(
         .map_err(SignInError::Request)
 }
 
-/// The token and when it expires by our clock; the metadata service writes numbers as text.
+/// The token of a success, and when it expires by our clock; the metadata service writes numbers as text.
 fn read(answer: &Response, asked: DateTime<Utc>) -> Option<(Secret, DateTime<Utc>)> {
     #[derive(Deserialize)]
     struct Body {
         access_token: Secret,
         expires_in: Option<Value>,
+    }
+    if !answer.status().is_success() {
+        return None;
     }
     let body: Body = serde_json::from_slice(without_mark(answer.body())).ok()?;
     let token = body.access_token.expose();
