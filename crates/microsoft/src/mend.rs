@@ -28,7 +28,7 @@ use rows::Window;
 use rows::{Broken, RowKey, RowKeyer, json::Scanner, reader::RowReader};
 
 use self::around::{list_end, list_start, mended_head, without_rest};
-use self::text::{forgive, has_raw_controls, is_row, names, object, unchanging};
+use self::text::{forgive, is_row, names, object, unchanging};
 use super::row;
 
 /// Longer items are not read: no row is nearly as long.
@@ -68,7 +68,7 @@ pub(super) struct Mended {
 /// ends. `is_page` tells whether a text is a page.
 pub(super) fn mend(
     body: &[u8],
-    window: Window,
+    window: Option<Window>,
     keyer: &RowKeyer,
     is_page: impl Fn(&[u8]) -> bool,
 ) -> Option<Mended> {
@@ -106,56 +106,48 @@ fn most_growth(body: &[u8]) -> usize {
 struct List<'a> {
     body: &'a [u8],
     end: usize,
-    window: Window,
+    /// Rows that have to be mended count when they lie in it; without one, none does.
+    window: Option<Window>,
     keyer: &'a RowKeyer,
     effort: usize,
     /// So many bytes more than they have may rows still take.
     growth: usize,
-    found: Vec<Found>,
+    found: Vec<Item>,
 }
 
-enum Found {
-    Row(Row),
-    /// From where to where; and whether it is certain that it ends there.
-    Broken {
-        start: usize,
-        end: usize,
-        is_scalar: bool,
-    },
-}
-
-impl Found {
-    /// From where to where it reaches.
-    fn place(&self) -> (usize, usize) {
-        match self {
-            Self::Row(Row { start, end, .. }) | Self::Broken { start, end, .. } => (*start, *end),
-        }
-    }
-
-    /// Whether it and the item after it may be parts of one.
-    fn joins(&self, next: &Self) -> bool {
-        match (self, next) {
-            (Self::Row(_), Self::Row(_)) => false,
-            (one, other) => one.may_be_a_part() && other.may_be_a_part(),
-        }
-    }
-
-    fn may_be_a_part(&self) -> bool {
-        match self {
-            Self::Row(row) => row.mended.is_some(),
-            Self::Broken { is_scalar, .. } => !is_scalar,
-        }
-    }
-}
-
-/// A row that is certain.
-struct Row {
+/// What stands between two commas of the list.
+struct Item {
     start: usize,
     /// The place after it.
     end: usize,
-    /// When it had to be mended: how it reads then, and its key.
-    mended: Option<(String, RowKey)>,
+    what: What,
+    /// When it was received, if it is a row that says so.
     received: Option<DateTime<Utc>>,
+}
+
+enum What {
+    /// A row that is certain.
+    Row,
+    /// One that had to be mended: how it reads then, and its key.
+    Mended(String, RowKey),
+    /// Another value: it is certain where it ends.
+    Scalar,
+    Broken,
+}
+
+impl What {
+    fn is_row(&self) -> bool {
+        matches!(self, Self::Row | Self::Mended(..))
+    }
+
+    /// Whether it and the item after it may be parts of one: a quote that is not escaped makes two
+    /// objects of one row.
+    fn joins(&self, next: &Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Broken, Self::Broken | Self::Mended(..)) | (Self::Mended(..), Self::Broken)
+        )
+    }
 }
 
 impl List<'_> {
@@ -166,41 +158,37 @@ impl List<'_> {
             if self.found.len() == MOST_ITEMS || broken == MOST_BROKEN {
                 return None;
             }
-            match self.row(at).filter(|row| self.is_followed(row.end)) {
-                Some(row) => {
-                    at = row.end;
-                    self.found.push(Found::Row(row));
-                }
+            let item = match self.row(at).filter(|row| self.is_followed(row.end)) {
+                Some(row) => row,
                 None => {
-                    let start = at;
-                    at = self.broken_end(start);
-                    let (end, is_scalar) = (at, self.is_scalar(start, at));
-                    self.found.push(Found::Broken {
+                    broken += 1;
+                    let (start, end) = (at, self.broken_end(at));
+                    Item {
                         start,
                         end,
-                        is_scalar,
-                    });
-                    broken += 1;
+                        what: match self.is_scalar(start, end) {
+                            true => What::Scalar,
+                            false => What::Broken,
+                        },
+                        received: None,
+                    }
                 }
-            }
+            };
             // After the comma.
-            at = self.after_spaces(at);
+            at = self.after_spaces(item.end);
             at = self.after_spaces(at + 1);
+            self.found.push(item);
         }
         self.join();
         (self.effort > 0).then_some(())
     }
 
-    /// What was mended beside something that is broken may be a part of it: a quote that is not
-    /// escaped makes two objects of one row.
+    /// What was mended beside something that is broken may be a part of it.
     fn join(&mut self) {
         for mut item in std::mem::take(&mut self.found) {
-            while let Some(last) = self.found.pop_if(|last| last.joins(&item)) {
-                item = Found::Broken {
-                    start: last.place().0,
-                    end: item.place().1,
-                    is_scalar: false,
-                };
+            while let Some(last) = self.found.pop_if(|last| last.what.joins(&item.what)) {
+                item.start = last.start;
+                item.what = What::Broken;
             }
             self.found.push(item);
         }
@@ -221,7 +209,7 @@ impl List<'_> {
                 Some(b'{') if at > start => {
                     if let Some(comma) = comma
                         && let Some(row) = self.row(at)
-                        && row.mended.is_none()
+                        && let What::Row = row.what
                         && self.is_followed(row.end)
                     {
                         return comma;
@@ -237,11 +225,9 @@ impl List<'_> {
 
     /// Whether a stretch is a value, but no object.
     fn is_scalar(&self, start: usize, end: usize) -> bool {
-        let text = self
-            .body
-            .get(start..end)
-            .filter(|text| text.len() <= SCALAR);
-        let text = text.and_then(|text| str::from_utf8(text).ok());
+        let bytes = self.body.get(start..end);
+        let bytes = bytes.filter(|bytes| bytes.len() <= SCALAR);
+        let text = bytes.and_then(|bytes| str::from_utf8(bytes).ok());
         text.is_some_and(|text| {
             let mut scanner = Scanner::new(text);
             !matches!(scanner.peek(), Some(b'{' | b'['))
@@ -263,16 +249,14 @@ impl List<'_> {
     }
 
     /// The row that begins at a place, when it is certain that it is one.
-    fn row(&mut self, start: usize) -> Option<Row> {
+    fn row(&mut self, start: usize) -> Option<Item> {
         let rest = self.body.get(start..self.end)?;
         let most = LONGEST.min(self.effort);
         let (length, passed) = object(rest.get(..most).unwrap_or(rest));
         self.effort -= passed;
         let bytes = rest.get(..length?)?;
-        let (text, is_mended) = match str::from_utf8(bytes) {
-            Ok(text) if !has_raw_controls(bytes) => (Cow::Borrowed(text), false),
-            _ => (Cow::Owned(forgive(bytes)), true),
-        };
+        let text = forgive(bytes);
+        let is_mended = text.as_bytes() != bytes;
         let names = names(&text)?;
         if !is_row(&names, is_mended) {
             return None;
@@ -280,27 +264,22 @@ impl List<'_> {
         let mut reader = RowReader::new(&text, *self.keyer, row::field);
         reader.read(0)?;
         let received = reader.rows().spans.first()?.received;
-        let around = Window::new(self.window.start() - MARGIN, self.window.end() + MARGIN);
-        let is_asked_for = around
-            .zip(received)
-            .is_some_and(|(around, at)| around.contains(at));
-        if is_mended && !is_asked_for {
-            return None;
-        }
-        let mended = match text {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(text) => {
-                // What would take more is left as it is.
-                self.growth = self
-                    .growth
-                    .checked_sub(text.len().saturating_sub(bytes.len()))?;
-                Some((text, self.keyer.opaque(&unchanging(bytes), 0)))
-            }
+        let what = if is_mended {
+            let window = self.window?;
+            let around = Window::new(window.start() - MARGIN, window.end() + MARGIN)?;
+            received.filter(|at| around.contains(*at))?;
+            // What would take more is left as it is.
+            self.growth = self
+                .growth
+                .checked_sub(text.len().saturating_sub(bytes.len()))?;
+            What::Mended(text, self.keyer.opaque(&unchanging(bytes), 0))
+        } else {
+            What::Row
         };
-        Some(Row {
+        Some(Item {
             start,
             end: start + bytes.len(),
-            mended,
+            what,
             received,
         })
     }
@@ -333,36 +312,30 @@ impl List<'_> {
         // When the first row at a place, or behind it, was received.
         let older = |index| {
             let mut after = self.found.iter().skip(index);
-            let older = after.find_map(|item| match item {
-                Found::Row(row) => Some(row.received),
-                Found::Broken { .. } => None,
-            });
-            older.flatten()
+            after.find(|item| item.what.is_row())?.received
         };
         if let Some(front) = front {
             leave_out(front, 0, None, older(0));
         }
         for (index, item) in self.found.iter().enumerate() {
-            match item {
-                Found::Row(row) => {
-                    if rows > 0 {
-                        text.push(b',');
-                    }
-                    match &row.mended {
-                        None => text.extend_from_slice(self.body.get(row.start..row.end)?),
-                        Some((mended, key)) => {
-                            text.extend_from_slice(mended.as_bytes());
-                            keys.push((rows, *key));
-                        }
-                    }
-                    rows += 1;
-                    newer = row.received;
+            let bytes = self.body.get(item.start..item.end)?;
+            let row = match &item.what {
+                What::Row => bytes,
+                What::Mended(mended, key) => {
+                    keys.push((rows, *key));
+                    mended.as_bytes()
                 }
-                Found::Broken { start, end, .. } => {
-                    let bytes = self.body.get(*start..*end)?.trim_ascii();
-                    leave_out(bytes, index + 1, newer, older(index));
+                What::Scalar | What::Broken => {
+                    leave_out(bytes.trim_ascii(), index + 1, newer, older(index));
+                    continue;
                 }
+            };
+            if rows > 0 {
+                text.push(b',');
             }
+            text.extend_from_slice(row);
+            rows += 1;
+            newer = item.received;
         }
         if let Some(behind) = behind {
             leave_out(behind, self.found.len() + 1, newer, None);

@@ -1,26 +1,21 @@
 //! The envelope around the rows of a page, in every dialect of both services.
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta};
-use rows::Window;
 use rows::{
-    Damage, RowKeyer,
+    Damage, RowKeyer, Window,
     json::Scanner,
     reader::{RowReader, Rows},
 };
 use serde::de::IgnoredAny;
 
 use super::{
-    complaint::{self, Complaint},
+    complaint::{self, Complaint, without_mark},
     errors::Unreadable,
     mend, row,
 };
 
 /// More rows than any page has (2000 or 5000), so that a hostile answer cannot fill the memory.
 const MAX_ROWS: usize = 200_000;
-
-/// Some servers put it before the text.
-const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The text of an answer.
 pub(super) fn text(body: &[u8]) -> Result<&str, Unreadable> {
@@ -35,11 +30,11 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Reads a successful answer to a query for a window; when it is not strict JSON, as much of it
-    /// as can be read for certain, with what was wrong. With the text that it was read from.
+    /// Reads a successful answer to a query for a window, or for none; when it is not strict JSON, as much
+    /// of it as can be read for certain, with what was wrong. With the text that it was read from.
     pub(super) fn read_or_mend(
         body: Bytes,
-        window: Window,
+        window: Option<Window>,
         keyer: &RowKeyer,
         secrets: &[&str],
     ) -> Result<(Bytes, Self, Option<Damage>), Unreadable> {
@@ -67,21 +62,6 @@ impl Envelope {
         Ok((mended.text.into(), envelope, Some(damage)))
     }
 
-    /// Whether a successful answer is a page, be it one of which some rows cannot be read: they say
-    /// nothing of who has written it.
-    pub(super) fn check(
-        body: &Bytes,
-        keyer: &RowKeyer,
-        secrets: &[&str],
-    ) -> Result<(), Unreadable> {
-        // No row of it is taken, whenever it was received.
-        let epoch = DateTime::UNIX_EPOCH;
-        match Window::new(epoch, epoch + TimeDelta::seconds(1)) {
-            Some(any) => Self::read_or_mend(body.clone(), any, keyer, secrets).map(|_| ()),
-            None => Self::read(body, keyer, secrets).map(|_| ()),
-        }
-    }
-
     /// Reads a successful answer.
     ///
     /// # Errors
@@ -94,12 +74,7 @@ impl Envelope {
         secrets: &[&str],
     ) -> Result<Self, Unreadable> {
         let text = text(body)?;
-        let mark = if text.starts_with(BYTE_ORDER_MARK) {
-            BYTE_ORDER_MARK.len_utf8()
-        } else {
-            0
-        };
-        let mut scanner = Scanner::starting_at(text, mark);
+        let mut scanner = Scanner::starting_at(text, body.len() - without_mark(body).len());
         if scanner.peek() == Some(b'<') {
             return Err(Unreadable::Markup {
                 title: complaint::title(text, secrets),
@@ -221,7 +196,7 @@ impl<'a> Parts<'a> {
 
     /// Why a text that could be read up to a place is no page.
     fn unreadable(&self, text: &str, place: usize) -> Unreadable {
-        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
             return Unreadable::json(&error, text.len());
         }

@@ -221,11 +221,6 @@ impl ServiceClock {
     /// witness like any of them.
     fn judge(&mut self, local: Bounds) {
         let witnesses = || self.sightings.iter().chain([&local]);
-        let agreeing = |one: Bounds| {
-            self.sightings
-                .iter()
-                .filter(move |other| other.agrees(&one))
-        };
         let votes = |one: &Bounds| witnesses().filter(|other| other.agrees(one)).count();
         // Of as many votes the newest answer's count.
         let Some(middle) = self.sightings.iter().copied().max_by_key(votes) else {
@@ -246,8 +241,9 @@ impl ServiceClock {
             _ => true,
         };
         if votes(&middle) >= enough && is_outvoted {
-            let least = agreeing(middle).map(|one| one.upper).min();
-            let most = agreeing(middle).map(|one| one.lower).max();
+            let agreeing = || self.sightings.iter().filter(|one| one.agrees(&middle));
+            let least = agreeing().map(|one| one.upper).min();
+            let most = agreeing().map(|one| one.lower).max();
             let Some((lower, upper)) = most.zip(least) else {
                 return;
             };

@@ -4,6 +4,7 @@
 use rows::json::Scanner;
 
 use super::text::forgive;
+use crate::complaint::without_mark;
 
 /// The list ends with one of so many last closing brackets.
 const LAST_BRACKETS: usize = 4;
@@ -18,7 +19,7 @@ pub(super) fn list_start(body: &[u8]) -> Option<usize> {
         Ok(text) => text,
         Err(error) => str::from_utf8(body.get(..error.valid_up_to())?).ok()?,
     };
-    let mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let mark = body.len() - without_mark(body).len();
     let mut start = None;
     // It ends where the list begins.
     let _ =

@@ -1,5 +1,7 @@
 //! The text of one item: where it ends, what is forgiven in it, and whether it is a row.
 
+use std::collections::BTreeSet;
+
 use rows::json::Scanner;
 
 /// The properties that each row has, in Graph and in the Reporting Web Service.
@@ -93,21 +95,6 @@ fn may_follow(before: u8, byte: u8) -> bool {
     }
 }
 
-/// Whether a string in a text holds a control character as it is.
-pub(super) fn has_raw_controls(text: &[u8]) -> bool {
-    let (mut is_string, mut is_escaped) = (false, false);
-    text.iter().any(|byte| {
-        match byte {
-            0..b' ' if is_string => return true,
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_string => is_escaped = true,
-            b'"' => is_string = !is_string,
-            _ => {}
-        }
-        false
-    })
-}
-
 /// The text with control characters in strings escaped, and bytes that are no text replaced. It is
 /// no JSON when there are such bytes outside of strings, or after a backslash.
 pub(super) fn forgive(bytes: &[u8]) -> String {
@@ -129,33 +116,29 @@ pub(super) fn forgive(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The names of the members of an object; none when the text is anything else.
-pub(super) fn names(text: &str) -> Option<Vec<String>> {
-    let mut names = Vec::new();
+/// The names of the members of an object, each once; none when the text is anything else.
+pub(super) fn names(text: &str) -> Option<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
     let mut scanner = Scanner::new(text);
     scanner.object(|scanner, name| {
         // A row has a dozen.
-        if names.len() == 64 {
+        if names.len() == 64 || !names.insert(name.to_owned()) {
             return None;
         }
-        names.push(name.to_owned());
         scanner.pass_value()
     })?;
     scanner.peek().is_none().then_some(names)
 }
 
-/// Whether an object with these members is a row: it has all that rows have, each once, and, when
-/// it was mended, nothing that is not known.
-pub(super) fn is_row(names: &[String], is_mended: bool) -> bool {
-    let count = |name: &str| names.iter().filter(|other| *other == name).count();
-    let has_all = |all: &[&str; 10]| all.iter().all(|name| count(name) == 1);
+/// Whether an object with these members is a row: it has all that rows have, and, when it was mended,
+/// nothing that is not known.
+pub(super) fn is_row(names: &BTreeSet<String>, is_mended: bool) -> bool {
+    let has_all = |all: &[&str; 10]| all.iter().all(|name| names.contains(*name));
     let Some(all) = OF_ALL.iter().find(|all| has_all(all)) else {
         return false;
     };
     let is_known = |name: &str| all.contains(&name) || OF_SOME.contains(&name);
-    names
-        .iter()
-        .all(|name| count(name) == 1 && (!is_mended || is_known(name)))
+    !is_mended || names.iter().all(|name| is_known(name))
 }
 
 /// The bytes of an item without what changes from one answer to the next.
