@@ -125,17 +125,9 @@ pub(super) fn one_line(text: &str, secrets: &[&str]) -> String {
             text = text.replace(spelling, "***").into();
         }
     }
-    let mut line = String::new();
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    for word in words.filter(|word| !word.is_empty()) {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(&without_address(word));
-        if line.len() > MAX_CHARS {
-            break;
-        }
-    }
+    let words = words.filter(|word| !word.is_empty()).map(without_address);
+    let line = Vec::from_iter(words).join(" ");
     base::text::shorten(&line, MAX_CHARS).into_owned()
 }
 
@@ -196,6 +188,9 @@ mod tests {
             long.chars().count() <= MAX_CHARS + 1 && !long.contains("hun"),
             "{long}"
         );
+        // What is not English has fewer characters than bytes.
+        let whole = ["é"; 140].join(" ");
+        assert_eq!(read(&whole), whole);
         let sent = Complaint::read(b"client_secret=a%7Eb+c&x", &["a~b c"]).to_string();
         assert_eq!(sent, "client_secret=***&x");
         for token in [
