@@ -5,7 +5,7 @@ mod answer;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -133,10 +133,7 @@ fn reporting_address(
     );
     // Without a window it looks through the last two days.
     if let Some(received) = received {
-        let text = |at: DateTime<Utc>| {
-            let at = at.trunc_subsecs(0);
-            at.to_rfc3339_opts(SecondsFormat::Secs, true)
-        };
+        let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let start = received - BEFORE;
         let end = now.min(start + LONGEST).max(received);
         filter.push_str(&format!(

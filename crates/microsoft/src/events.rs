@@ -43,10 +43,8 @@ pub(crate) fn rewrite(row: &str, to: &mut String) -> Result<(), Unreadable> {
         Some(())
     });
     passed.ok_or(Unreadable::RowNotAnObject)?;
-    for (index, name) in UNKNOWN.iter().enumerate() {
-        let separator = if index == 0 { "" } else { "," };
-        to.push_str(&format!("{separator}\"{name}\":null"));
-    }
+    let unknown = UNKNOWN.map(|name| format!("\"{name}\":null"));
+    to.push_str(&unknown.join(","));
     to.push('}');
     Ok(())
 }

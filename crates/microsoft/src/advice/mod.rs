@@ -114,11 +114,7 @@ impl Refusal<'_> {
         } else {
             self.transient()
         };
-        let text = format!(
-            "the answer tells nothing about the request, which passes by itself as a rule: asked \
-             again later; if it persists, check `{setting}` and any proxy in between"
-        );
-        Some((class, text))
+        Some((class, tells_nothing(setting)))
     }
 
     /// What a 400 means that asks for patience in words: it is about how many requests there are. One that
@@ -179,21 +175,20 @@ impl Refusal<'_> {
 
     /// Whether the service itself has written it, and no proxy or gateway on the way.
     pub(super) fn is_own(&self) -> bool {
-        let response = self.response;
-        let id = response.headers().get(SERVICE_ID);
+        let id = self.response.headers().get(SERVICE_ID);
         let has_id = id.is_some_and(|id| !id.as_bytes().trim_ascii().is_empty());
-        let body = without_mark(response.body());
+        let body = without_mark(self.response.body());
         if !has_id || body.len() > MAX_BODY {
             return false;
         }
-        let json = serde_json::from_slice::<Value>(body);
-        let text = |path| Some(json.as_ref().ok()?.pointer(path)?.is_string());
+        let json: Value = serde_json::from_slice(body).unwrap_or_default();
         let texts = [
             "/error/message",
             "/error/message/value",
             "/odata.error/message/value",
         ];
-        texts.into_iter().any(|path| text(path) == Some(true))
+        let is_text = |path: &&str| json.pointer(path).is_some_and(Value::is_string);
+        texts.iter().any(is_text)
     }
 
     fn complaint(&self) -> Complaint {
@@ -218,6 +213,14 @@ pub(super) fn lacks_service_principal(body: &[u8]) -> bool {
 fn names(body: &[u8], word: &str) -> bool {
     body.windows(word.len())
         .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// What an answer means that tells nothing about the request, of a service whose address is in `setting`.
+pub(super) fn tells_nothing(setting: &str) -> String {
+    format!(
+        "the answer tells nothing about the request, which passes by itself as a rule: asked \
+         again later; if it persists, check `{setting}` and any proxy in between"
+    )
 }
 
 /// What a redirect means that is not followed, of a service whose address is in `setting`.

@@ -14,7 +14,7 @@ use url::Url;
 use self::meaning::{explain, of_the_account};
 use super::{Identity, errors::SignInError};
 use crate::{
-    advice::redirect,
+    advice::{redirect, tells_nothing},
     complaint::{Complaint, one_line, without_mark},
     oddities::is_odd,
 };
@@ -160,9 +160,7 @@ pub(super) fn refusal(
     let text = if status.is_redirection() {
         redirect(asked, answer, "login_url")
     } else if is_odd {
-        "the answer tells nothing about the request, which passes by itself as a rule: asked \
-         again later; if it persists, check `login_url` and any proxy in between"
-            .to_owned()
+        tells_nothing("login_url")
     } else if transient {
         "the sign-in service fails or throttles for the moment: asked again later".to_owned()
     } else {
