@@ -196,19 +196,25 @@ impl<'a> Parts<'a> {
 
     /// Why a text that could be read up to a place is no page.
     fn unreadable(&self, text: &str, place: usize) -> Unreadable {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-            return Unreadable::json(&error, text.len());
+        let json = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(json) {
+            return Unreadable::json(&error, json.len());
         }
         if self.is_no_row {
             return Unreadable::RowNotAnObject;
         }
-        let before = text.get(..place).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Unreadable::NotAPage {
-            line: before.matches('\n').count() + 1,
-            column: before.len() - line_start + 1,
-        }
+        not_a_page(text, place)
+    }
+}
+
+/// That what stands at a place of a text is not what a page has there.
+pub(super) fn not_a_page(text: &str, place: usize) -> Unreadable {
+    let before = text.get(..place).unwrap_or(text);
+    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Unreadable::NotAPage {
+        line: before.matches('\n').count() + 1,
+        column: before.len() - line_start + 1,
     }
 }
 
@@ -306,6 +312,15 @@ mod tests {
                     Unreadable::NotAPage {
                         line: 2,
                         column: 10
+                    }
+                )
+            }),
+            ("\u{feff}{\"value\": {}}", |e| {
+                matches!(
+                    e,
+                    Unreadable::NotAPage {
+                        line: 1,
+                        column: 11
                     }
                 )
             }),
