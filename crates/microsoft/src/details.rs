@@ -101,7 +101,8 @@ impl Details {
             return Err(advice::details(&refusal, setting));
         }
         self.exchange.read(&url, &mut answer, |answer| {
-            Ok(answer::read(answer.response.body())?)
+            let body = answer.response.body();
+            Ok(answer::read(body, &self.exchange.keyer, &answer.secrets())?)
         })
     }
 }

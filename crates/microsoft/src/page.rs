@@ -103,7 +103,7 @@ impl Envelope {
 
 /// Whether a member of an envelope leads to the next page. Versions of OData spell it in several ways, and
 /// what came after a link that is passed over would be lost.
-pub(super) fn is_next_link(name: &str) -> bool {
+fn is_next_link(name: &str) -> bool {
     let name = name.trim_start_matches('@');
     let spellings = ["nextLink", "odata.nextLink", "__next"];
     let mut spellings = spellings.iter();

@@ -4,38 +4,13 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use percent_encoding::percent_decode_str;
-use rows::date;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::{Map, Value};
+use rows::{RowKeyer, RowSpan, date};
+use serde::{Deserialize, Serialize};
 
-use crate::{errors::Unreadable, page::is_next_link};
-
-#[derive(Deserialize)]
-struct Envelope {
-    value: Option<Vec<Told>>,
-    d: Option<Verbose>,
-    #[serde(alias = "odata.error")]
-    error: Option<IgnoredAny>,
-    #[serde(flatten)]
-    others: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Verbose {
-    List(Vec<Told>),
-    Results {
-        results: Option<Vec<Told>>,
-        #[serde(flatten)]
-        others: Map<String, Value>,
-    },
-}
-
-/// Whether there is a link to more events among these members.
-fn leads_on(members: &Map<String, Value>) -> bool {
-    let mut members = members.iter();
-    members.any(|(name, link)| is_next_link(name) && !link.is_null() && link != "")
-}
+use crate::{
+    errors::Unreadable,
+    page::{self, Envelope, not_a_page},
+};
 
 /// An event: read under the names of either service, written under those of Graph.
 #[derive(Deserialize, Serialize)]
@@ -58,33 +33,23 @@ struct Told {
 
 /// The events of an answer as a JSON list, the oldest first; none when there is none.
 /// An error when it is not certain to be a whole list of events.
-pub(super) fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
-    let text = crate::page::text(body)?;
-    let text = text.trim_start_matches('\u{feff}');
-    let Envelope {
-        value,
-        d,
-        error,
-        others,
-    } = serde_json::from_str(text).map_err(|error| Unreadable::json(&error, text.len()))?;
-    if error.is_some() {
-        return Err(Unreadable::ErrorInside(String::new()));
-    }
-    let mut is_part = leads_on(&others);
-    let verbose = d.and_then(|d| match d {
-        Verbose::List(events) => Some(events),
-        Verbose::Results { results, others } => {
-            is_part |= leads_on(&others);
-            results
-        }
-    });
-    if is_part {
+pub(super) fn read(
+    body: &[u8],
+    keyer: &RowKeyer,
+    secrets: &[&str],
+) -> Result<Option<String>, Unreadable> {
+    // It has the form of a page, whose rows are events.
+    let Envelope { rows, next } = Envelope::read(body, keyer, secrets)?;
+    if next.is_some() {
         return Err(Unreadable::NotAll);
     }
-    let Some(events) = value.or(verbose) else {
-        return Err(Unreadable::NoRows(String::new()));
-    };
-    let mut events: Vec<_> = events.into_iter().map(shown).collect();
+    let text = page::text(body)?;
+    let mut events = Vec::with_capacity(rows.spans.len());
+    for place in rows.spans.iter().map(RowSpan::range) {
+        let event = text.get(place.clone()).unwrap_or_default();
+        let told = serde_json::from_str(event).map_err(|_| not_a_page(text, place.start))?;
+        events.push(shown(told));
+    }
     // The services do not order what happened in the same second.
     events.sort_by_key(|(at, _)| *at);
     let events: Vec<Told> = events.into_iter().map(|(_, event)| event).collect();
@@ -126,6 +91,10 @@ fn unescaped(data: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
+        super::read(body, &RowKeyer::new([1; 16]), &[])
+    }
 
     fn events(body: &str) -> Option<String> {
         read(body.as_bytes()).unwrap()
