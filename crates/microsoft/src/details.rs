@@ -44,8 +44,7 @@ impl Details {
             exchange: Exchange {
                 headers: exchange.headers.clone(),
                 limits: DETAILS_LIMITS,
-                proves_passwords: false,
-                may_be_unknown: true,
+                is_beside: true,
                 ..Exchange::new(
                     exchange.http.clone(),
                     exchange.clock.clone(),

@@ -65,10 +65,9 @@ pub struct Exchange {
     /// What is being answered.
     pub(super) requests: Requests,
     pub(super) limits: Limits,
-    /// Whether an answer says that a password is right, or wrong; else it is only doubted.
-    pub(super) proves_passwords: bool,
-    /// Whether it asks for what the service may not know: a 404 may be its answer then.
-    pub(super) may_be_unknown: bool,
+    /// Whether it asks beside pages, for what the service may not know: a 404 may be its answer then. No such
+    /// answer says that a password is right, and one that is refused is only doubted.
+    pub(super) is_beside: bool,
 }
 
 /// An answer, and what was sent for it.
@@ -102,8 +101,7 @@ impl Exchange {
             question: AtomicU32::new(0),
             requests: Requests::default(),
             limits: PAGE_LIMITS,
-            proves_passwords: true,
-            may_be_unknown: false,
+            is_beside: false,
         }
     }
 
@@ -149,7 +147,7 @@ impl Exchange {
     ) -> Result<T, Error> {
         let what = match read(answer) {
             Ok(told) => {
-                if self.proves_passwords {
+                if !self.is_beside {
                     answer.authorization.accepted();
                 }
                 return Ok(told);
@@ -193,15 +191,15 @@ impl Exchange {
             // Who has too many requests is not to get new connections besides.
             StatusCode::OK | StatusCode::TOO_MANY_REQUESTS => true,
             // Whether the service has written it is not known yet.
-            StatusCode::NOT_FOUND => self.may_be_unknown,
+            StatusCode::NOT_FOUND => self.is_beside,
             _ => false,
         };
         if !stays {
             self.leave_connection(&url);
         }
-        match self.proves_passwords {
-            true => authorization.answered(&response),
-            false => authorization.answered_beside(&response),
+        match self.is_beside {
+            true => authorization.answered_beside(&response),
+            false => authorization.answered(&response),
         }
         self.pace.learn(asked.elapsed());
         let is_odd = is_odd(&response);

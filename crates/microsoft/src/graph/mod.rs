@@ -106,15 +106,14 @@ impl Graph {
         let Some(link) = link else {
             return self.first_page(&question, urgency).await;
         };
-        let window = question.window;
-        let mut result = self.linked_page(window, link, urgency).await;
+        let mut result = self.ask(&question, Some(link), urgency).await;
         let was_refused = is_refused(&result);
         if was_refused && let Some(sound) = repair::unwrapped(link) {
-            result = self.linked_page(window, &sound, urgency).await;
+            result = self.ask(&question, Some(&sound), urgency).await;
         }
         if is_refused(&result)
             && let Some(reached) = link.reached
-            && let Some(rest) = repair::remainder(window, reached)
+            && let Some(rest) = repair::remainder(question.window, reached)
         {
             let rest = Question {
                 window: rest,
@@ -154,11 +153,7 @@ impl Graph {
     }
 
     async fn first_page(&self, question: &Question, urgency: Urgency) -> Result<Page<Link>, Error> {
-        let window = question.window;
-        self.exchange.check_end(window)?;
-        let url = query(&self.base, question, TOP);
-        let before = Some(window.end());
-        let result = self.ask(&url, window, None, before, urgency).await;
+        let result = self.ask(question, None, urgency).await;
         if let Err(error) = &result
             && error.label() == "400"
             // A query for a message may be refused for more reasons than its window.
@@ -169,7 +164,7 @@ impl Graph {
                 ErrorClass::Transient { after: Some(_) } => {
                     lock(&self.exchange.service_clock).is_earlier();
                 }
-                ErrorClass::OutOfReach { .. } => self.exchange.refused_as_old(window),
+                ErrorClass::OutOfReach { .. } => self.exchange.refused_as_old(question.window),
                 // Of its time it says nothing.
                 ErrorClass::Narrow
                 | ErrorClass::Throttled { .. }
@@ -180,30 +175,26 @@ impl Graph {
         result
     }
 
-    async fn linked_page(
-        &self,
-        window: Window,
-        link: &Link,
-        urgency: Urgency,
-    ) -> Result<Page<Link>, Error> {
-        let url = link.on_origin_of(&self.base)?;
-        self.ask(url, window, Some(link), link.reached, urgency)
-            .await
-    }
-
-    /// Asks for a page. The rows before it, newest first, reach down to `before`, if that is known.
+    /// Asks for the first page of what is asked for, or for the one that a link leads to.
     async fn ask(
         &self,
-        url: &Url,
-        window: Window,
+        question: &Question,
         link: Option<&Link>,
-        before: Option<DateTime<Utc>>,
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
+        let window = question.window;
+        // The rows before the page, newest first, reach down to `before`, if that is known.
+        let (url, before) = match link {
+            Some(link) => (link.on_origin_of(&self.base)?.clone(), link.reached),
+            None => {
+                self.exchange.check_end(window)?;
+                (query(&self.base, question, TOP), Some(window.end()))
+            }
+        };
         let refused = |answer: &Answer| self.refused(answer, link);
         let form = |url: &Url, body: Bytes, found: Envelope| self.form(url, body, found, before);
         self.exchange
-            .page(url, window, urgency, refused, form)
+            .page(&url, window, urgency, refused, form)
             .await
     }
 
