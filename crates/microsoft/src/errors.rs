@@ -156,27 +156,20 @@ impl Error {
     }
 }
 
+/// Statuses that tell something by themselves.
+const TELLING: [&str; 11] = [
+    "400", "401", "403", "404", "408", "410", "429", "500", "502", "503", "504",
+];
+
 /// The status where it tells something by itself, else its hundred, so that labels stay few.
 fn status_label(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        400 => "400",
-        401 => "401",
-        403 => "403",
-        404 => "404",
-        408 => "408",
-        410 => "410",
-        429 => "429",
-        500 => "500",
-        502 => "502",
-        503 => "503",
-        504 => "504",
-        other => match other / 100 {
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
-        },
-    }
+    let told = TELLING.into_iter().find(|told| *told == status.as_str());
+    told.unwrap_or(match status.as_u16() / 100 {
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    })
 }
 
 /// What a failure is about. What comes before it in this list has worked.

@@ -197,10 +197,7 @@ impl Exchange {
         if !stays {
             self.leave_connection(&url);
         }
-        match self.is_beside {
-            true => authorization.answered_beside(&response),
-            false => authorization.answered(&response),
-        }
+        authorization.answered(&response, self.is_beside);
         self.pace.learn(asked.elapsed());
         let is_odd = is_odd(&response);
         let lasts = self.oddities.last(url.as_str(), is_odd, Instant::now());

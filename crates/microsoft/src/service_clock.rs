@@ -177,11 +177,10 @@ impl ServiceClock {
             }
             return;
         };
-        let Some(witness) = self.at_origin(local, received) else {
-            return;
-        };
-        let (lower, upper) = (self.at_origin(date, received), self.at_origin(date, sent));
-        let Some((lower, upper)) = lower.zip(upper) else {
+        let at = |time, instant| self.at_origin(time, instant);
+        let (Some(witness), Some(lower), Some(upper)) =
+            (at(local, received), at(date, received), at(date, sent))
+        else {
             return;
         };
         let upper = upper + TICK;

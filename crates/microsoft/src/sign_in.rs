@@ -99,26 +99,21 @@ impl Authorization {
         })
     }
 
-    /// The service has answered like this. Whether a success is a page is not known yet.
-    pub(super) fn answered(&mut self, response: &Response) {
+    /// The service has answered like this. Whether a success is a page is not known yet; what is asked beside
+    /// pages may be refused for another reason, too.
+    pub(super) fn answered(&mut self, response: &Response, is_beside: bool) {
         match response.status() {
             StatusCode::UNAUTHORIZED => {
                 if let Some(attempt) = self.attempt.take() {
-                    attempt.refused();
+                    match is_beside {
+                        true => attempt.refused_beside(),
+                        false => attempt.refused(),
+                    }
                 }
             }
             // Only those who are signed in may lack a right; but a web page may come from anything on the way.
-            StatusCode::FORBIDDEN if !is_markup(response.body()) => self.accepted(),
+            StatusCode::FORBIDDEN if !is_beside && !is_markup(response.body()) => self.accepted(),
             _ => {}
-        }
-    }
-
-    /// The service has answered like this to a question that it may refuse for another reason, too.
-    pub(super) fn answered_beside(&mut self, response: &Response) {
-        if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(attempt) = self.attempt.take()
-        {
-            attempt.refused_beside();
         }
     }
 

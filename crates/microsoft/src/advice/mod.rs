@@ -67,7 +67,7 @@ impl Refusal<'_> {
         setting: &str,
         meaning: impl FnOnce(u16, &Self, &Complaint) -> (ErrorClass, String),
     ) -> (ErrorClass, String) {
-        let complaint = self.complaint();
+        let complaint = Complaint::read(self.response.body(), &self.secrets);
         let passes = self.odd(setting).or_else(|| self.patience(&complaint));
         let (class, text) = passes.unwrap_or_else(|| {
             let (class, text) = meaning(self.response.status().as_u16(), self, &complaint);
@@ -189,10 +189,6 @@ impl Refusal<'_> {
         ];
         let is_text = |path: &&str| json.pointer(path).is_some_and(Value::is_string);
         texts.iter().any(is_text)
-    }
-
-    fn complaint(&self) -> Complaint {
-        Complaint::read(self.response.body(), &self.secrets)
     }
 }
 

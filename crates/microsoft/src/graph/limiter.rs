@@ -30,22 +30,12 @@ type Queue = Arc<Mutex<HashMap<task::Id, Instant>>>;
 /// A task's wait for leave, which ends when this is dropped.
 struct Queued<'a> {
     waiting: &'a Queue,
-    task: Option<task::Id>,
-}
-
-impl Queued<'_> {
-    fn goes_on_until(&self, turn: Instant) {
-        if let Some(task) = self.task {
-            lock(self.waiting).insert(task, turn);
-        }
-    }
+    task: task::Id,
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        if let Some(task) = self.task {
-            lock(self.waiting).remove(&task);
-        }
+        lock(self.waiting).remove(&self.task);
     }
 }
 
@@ -93,16 +83,16 @@ impl Limiter {
 
     /// Waits until a request may be sent, which then counts. May be dropped at any time.
     pub(crate) async fn admit(&self, urgency: Urgency) {
-        let turn = Queued {
-            waiting: &self.waiting,
-            task: task::try_id(),
-        };
+        let waiting = &self.waiting;
+        let queued = task::try_id().map(|task| Queued { waiting, task });
         loop {
             let wait = self.quota().take(urgency, self.now());
             let Some(wait) = wait else {
                 return;
             };
-            turn.goes_on_until(Instant::now() + wait);
+            if let Some(queued) = &queued {
+                lock(waiting).insert(queued.task, Instant::now() + wait);
+            }
             tokio::time::sleep(wait).await;
         }
     }

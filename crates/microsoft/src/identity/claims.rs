@@ -3,6 +3,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{Identity, Resource, errors::SignInError};
 
@@ -62,13 +63,11 @@ impl Claims {
                 });
             }
         }
-        if let (Some(found), Some(tenant)) = (&self.tid, tenant) {
-            let both = uuid::Uuid::parse_str(found)
-                .ok()
-                .zip(uuid::Uuid::parse_str(tenant).ok());
-            if let Some((found, expected)) = both.filter(|(found, expected)| found != expected) {
-                return Err(SignInError::WrongTenant { found, expected });
-            }
+        if let (Some(found), Some(tenant)) = (&self.tid, tenant)
+            && let (Ok(found), Ok(expected)) = (Uuid::parse_str(found), Uuid::parse_str(tenant))
+            && found != expected
+        {
+            return Err(SignInError::WrongTenant { found, expected });
         }
         let (permission, api) = (resource.permission, resource.api);
         let is_needed = |name: &str| name.eq_ignore_ascii_case(permission);
