@@ -342,7 +342,7 @@ impl Exchange {
             link,
             secrets: answer.secrets(),
             by_app: self.sign_in.is_by_app(),
-            now: self.time().now,
+            retry_after: retry_after(answer.response.headers(), self.time().now),
         }
     }
 }

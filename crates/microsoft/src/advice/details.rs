@@ -7,13 +7,12 @@ use crate::{Concern, Error, complaint::Complaint};
 
 /// What a refusal of details means, by a service whose address is in `setting`.
 pub(crate) fn details(refusal: &Refusal<'_>, setting: &str) -> Error {
-    let (class, text) = refusal.judged(setting, meaning);
-    let sentence = format!(
-        "it answered {} when it was asked for details: {text} (client-request-id {})",
-        refusal.response.status(),
-        refusal.request_id,
-    );
-    refusal.error(class, Concern::Query, sentence)
+    let id = refusal.request_id;
+    refusal.judged(setting, Concern::Query, meaning, |status, text| {
+        format!(
+            "it answered {status} when it was asked for details: {text} (client-request-id {id})"
+        )
+    })
 }
 
 /// What a status means that tells something about the request.

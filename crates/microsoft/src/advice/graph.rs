@@ -13,14 +13,11 @@ use base::ErrorClass;
 const CLOCK_PAUSE: Duration = Duration::from_secs(30);
 
 pub(crate) fn graph(refusal: &Refusal<'_>) -> Error {
-    let (class, text) = refusal.judged("graph_url", meaning);
-    let sentence = format!(
-        "Microsoft Graph answered {}: {text} (client-request-id {}{})",
-        refusal.response.status(),
-        refusal.request_id,
-        own_id(refusal)
-    );
-    refusal.error(class, refusal.concern(), sentence)
+    let (id, own) = (refusal.request_id, own_id(refusal));
+    let concern = refusal.concern();
+    refusal.judged("graph_url", concern, meaning, |status, text| {
+        format!("Microsoft Graph answered {status}: {text} (client-request-id {id}{own})")
+    })
 }
 
 /// What a status means that tells something about the request.

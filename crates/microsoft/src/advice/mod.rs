@@ -6,8 +6,7 @@ mod reporting;
 
 use std::time::Duration;
 
-use base::{ErrorClass, http::Response, retry::retry_after};
-use chrono::{DateTime, Utc};
+use base::{ErrorClass, http::Response};
 use http::{StatusCode, header::LOCATION};
 use serde_json::Value;
 use url::Url;
@@ -52,36 +51,32 @@ pub(super) struct Refusal<'a> {
     pub(super) secrets: Vec<&'a str>,
     /// Whether an app signed in, or else an account: with a password, or with a token.
     pub(super) by_app: bool,
-    pub(super) now: DateTime<Utc>,
+    /// The pause that it asks for.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Refusal<'_> {
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        retry_after(self.response.headers(), self.now)
-    }
-
-    /// What follows from it, in words, and what the service says. `meaning` judges a status that tells
-    /// something about the request; the address of the service is in `setting`.
+    /// The error that it is. `meaning` judges a status that tells something about the request; the address of
+    /// the service is in `setting`. `sentence` is made of what that means, and what the service says.
     fn judged(
         &self,
         setting: &str,
+        concern: Concern,
         meaning: impl FnOnce(u16, &Self, &Complaint) -> (ErrorClass, String),
-    ) -> (ErrorClass, String) {
+        sentence: impl FnOnce(StatusCode, String) -> String,
+    ) -> Error {
+        let status = self.response.status();
         let complaint = Complaint::read(self.response.body(), &self.secrets);
         let passes = self.odd(setting).or_else(|| self.patience(&complaint));
         let (class, text) = passes.unwrap_or_else(|| {
-            let (class, text) = meaning(self.response.status().as_u16(), self, &complaint);
+            let (class, text) = meaning(status.as_u16(), self, &complaint);
             self.pause(class).unwrap_or((class, text))
         });
-        (class, format!("{text}{}", complaint.quoted()))
-    }
-
-    fn error(&self, class: ErrorClass, concern: Concern, sentence: String) -> Error {
         Error::Status {
-            status: self.response.status(),
+            status,
             class,
             concern,
-            sentence,
+            sentence: sentence(status, format!("{text}{}", complaint.quoted())),
         }
     }
 
@@ -95,7 +90,7 @@ impl Refusal<'_> {
     }
 
     fn transient(&self) -> ErrorClass {
-        errors::passing(self.response.status(), self.retry_after())
+        errors::passing(self.response.status(), self.retry_after)
     }
 
     fn passes(&self, text: &str) -> (ErrorClass, String) {
@@ -109,7 +104,7 @@ impl Refusal<'_> {
             .odd
             .filter(|_| self.link.is_none() || self.response.status() != StatusCode::BAD_REQUEST)?;
         // A wish for a pause counts however long that has lasted.
-        let class = if lasts && self.retry_after().is_none() {
+        let class = if lasts && self.retry_after.is_none() {
             ErrorClass::Person
         } else {
             self.transient()
@@ -124,7 +119,7 @@ impl Refusal<'_> {
         let asks = self.response.status() == StatusCode::BAD_REQUEST
             && of_the_window(self, complaint).is_none()
             && PATIENCE.iter().any(|words| said.contains(words));
-        let after = self.retry_after();
+        let after = self.retry_after;
         let text = "it asks for patience in its own words: asked again later; if it persists, see what else \
                     reads the message trace";
         asks.then(|| (ErrorClass::Throttled { after }, text.to_owned()))
@@ -138,7 +133,7 @@ impl Refusal<'_> {
             && match status.as_u16() {
                 400 | 404 | 410 | 414 => true,
                 401 | 408 | 429 => false,
-                _ => status.is_client_error() && self.retry_after().is_none(),
+                _ => status.is_client_error() && self.retry_after.is_none(),
             }
     }
 
@@ -149,11 +144,10 @@ impl Refusal<'_> {
         let is_refused = class == ErrorClass::Person
             && status != StatusCode::UNAUTHORIZED
             && (status.is_client_error() || status.is_redirection());
-        self.retry_after().filter(|_| is_refused)?;
         let text = "it asks for a pause, as a gateway does that has had too many requests: asked again \
                     after it; if it persists, see what else reads the message trace, and any proxy in \
                     between";
-        Some((self.transient(), text.to_owned()))
+        (is_refused && self.retry_after.is_some()).then(|| self.passes(text))
     }
 
     /// What a web page that forbids the request means: it is not from the service when the token has the

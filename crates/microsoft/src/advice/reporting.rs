@@ -18,10 +18,10 @@ const SUCCESSOR: &str = "MessageTraceV2";
 pub(crate) const NAMES_SUCCESSOR: &str = "it names `Get-MessageTraceV2`";
 
 pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
-    let (class, text) = refusal.judged("reporting_url", meaning);
-    let status = refusal.response.status();
-    let sentence = format!("the Reporting Web Service answered {status}: {text}");
-    refusal.error(class, refusal.concern(), sentence)
+    let concern = refusal.concern();
+    refusal.judged("reporting_url", concern, meaning, |status, text| {
+        format!("the Reporting Web Service answered {status}: {text}")
+    })
 }
 
 /// What a status means that tells something about the request.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use base::retry::retry_after;
 use chrono::DateTime;
 use uuid::Uuid;
 
@@ -46,7 +47,7 @@ impl Case<'_> {
             link: link.as_ref(),
             secrets: vec![],
             by_app: self.by_app,
-            now: DateTime::from_timestamp(0, 0).unwrap(),
+            retry_after: retry_after(response.headers(), DateTime::UNIX_EPOCH),
         })
     }
 }

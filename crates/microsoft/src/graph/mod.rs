@@ -201,7 +201,7 @@ impl Graph {
     fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
         let refusal = self.exchange.refusal(answer, link);
         if answer.response.status() == StatusCode::TOO_MANY_REQUESTS {
-            self.limiter.refused(refusal.retry_after());
+            self.limiter.refused(refusal.retry_after);
         }
         advice::graph(&refusal)
     }
