@@ -303,45 +303,34 @@ impl ServiceClock {
         // However earlier the service says that it is: what has passed would be taken back, and come twice.
         let shown = self.shown.map(later);
         let at_least = |at: DateTime<Utc>| shown.map_or(at, |shown| shown.max(at));
-        match self.trust {
+        let (now, certain, skew) = match self.trust {
             Trust::Service { lower, likely } => {
-                let told = later(likely);
-                SourceTime {
-                    now: match self.early {
-                        0 => told,
-                        // Its dates may be a little ahead, or lie: a local clock that is far behind is no
-                        // better yet.
-                        1 => later(lower),
-                        early => {
-                            let further = early.saturating_sub(2).min(MOST_FURTHER);
-                            let back = BACK * FURTHER.saturating_pow(further);
-                            let least = later(lower).checked_sub_signed(back);
-                            let least = least.map_or(local, |least| least.max(local));
-                            later(lower).min(at_least(least))
-                        }
-                    },
-                    certain: Some(later(lower).min(local)),
-                    skew: Some(told - local),
-                }
+                let (least, told) = (later(lower), later(likely));
+                let now = match self.early {
+                    0 => told,
+                    // Its dates may be a little ahead, or lie: a local clock that is far behind is no
+                    // better yet.
+                    1 => least,
+                    early => {
+                        let further = early.saturating_sub(2).min(MOST_FURTHER);
+                        let back = BACK * FURTHER.saturating_pow(further);
+                        let back = least.checked_sub_signed(back);
+                        least.min(at_least(back.map_or(local, |back| back.max(local))))
+                    }
+                };
+                (now, Some(least.min(local)), Some(told - local))
             }
             Trust::Local => {
                 let now = self.earlier_alone(local).map_or(local, at_least).min(local);
-                SourceTime {
-                    now,
-                    certain: Some(now),
-                    skew: None,
-                }
+                (now, Some(now), None)
             }
             Trust::None => {
                 let seen = self.sightings.back().map(|seen| seen.lower);
                 let others = [self.before, seen].into_iter().flatten().map(later);
-                SourceTime {
-                    now: others.fold(local, DateTime::min),
-                    certain: None,
-                    skew: None,
-                }
+                (others.fold(local, DateTime::min), None, None)
             }
-        }
+        };
+        SourceTime { now, certain, skew }
     }
 
     /// What the clock showed at the origin that shows `date` at an instant.

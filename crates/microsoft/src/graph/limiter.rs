@@ -56,7 +56,7 @@ impl Limiter {
         let ahead = self.clock.now() - self.now();
         let beside = self.lately_beside();
         let quota = self.quota();
-        let all = quota.stamps().chain(beside);
+        let all = quota.stamps().chain(beside.iter().copied());
         all.map(|stamp| stamp + ahead).collect()
     }
 
@@ -110,15 +110,14 @@ impl Limiter {
 
     /// A request is made that counts in the tenant's quota, beside our share.
     pub(crate) fn sends_beside(&self) {
-        let mut beside = self.lately_beside();
-        beside.push(self.now());
-        *lock(&self.beside) = beside;
+        self.lately_beside().push(self.now());
     }
 
-    fn lately_beside(&self) -> Vec<DateTime<Utc>> {
+    fn lately_beside(&self) -> MutexGuard<'_, Vec<DateTime<Utc>>> {
         let since = self.now() - PERIOD;
-        let beside = lock(&self.beside);
-        beside.iter().copied().filter(|at| *at > since).collect()
+        let mut beside = lock(&self.beside);
+        beside.retain(|at| *at > since);
+        beside
     }
 
     /// The request that was admitted last was not sent.
