@@ -146,12 +146,12 @@ impl Quota {
     }
 
     /// How many requests in a period are allowed at present.
-    pub fn allowed(&self) -> u32 {
+    pub(super) fn allowed(&self) -> u32 {
         self.allowed
     }
 
     /// What is allowed when that is less than our share.
-    pub fn allowance(&mut self, now: DateTime<Utc>) -> Option<Allowance> {
+    pub(super) fn allowance(&mut self, now: DateTime<Utc>) -> Option<Allowance> {
         self.recover(now);
         let lacking = self.share - self.allowed;
         (lacking > 0).then(|| Allowance {
@@ -201,7 +201,7 @@ impl Quota {
     }
 
     /// The request that leave was taken for last was not sent.
-    pub fn unsent(&mut self) {
+    pub(super) fn unsent(&mut self) {
         self.sent.pop_back();
     }
 
@@ -265,7 +265,7 @@ impl Quota {
     /// Notes that the service has refused a request for the quota's sake. When we have kept to
     /// our share, others use the quota too, and we do with less by a quarter of what we have really
     /// sent, down to a ninth of the share.
-    pub fn refused(&mut self, now: DateTime<Utc>, retry_after: Option<Duration>) {
+    pub(super) fn refused(&mut self, now: DateTime<Utc>, retry_after: Option<Duration>) {
         self.forget(now);
         let pause = retry_after
             .and_then(|asked| TimeDelta::from_std(asked).ok())
