@@ -11,13 +11,9 @@
 //! when it has done so twice, ten minutes apart, and has answered for a window between. A failure that
 //! may pass is no answer: it is asked again.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
+use foldhash::fast::RandomState;
 use rows::Message;
 use tokio::time::Instant;
 
@@ -61,7 +57,7 @@ pub(crate) struct MassMessage {
 #[derive(Debug)]
 pub(crate) struct Recipients {
     most: u64,
-    counts: Generations<u32, u64, COUNTED, BuildHasherDefault<Spread>>,
+    counts: Generations<u32, u64, COUNTED>,
     found: Vec<MassMessage>,
 }
 
@@ -191,17 +187,12 @@ impl MassMail {
 
 /// A map that forgets what was not looked up for long, so that it stays small.
 #[derive(Debug, Default)]
-struct Generations<K, V, const MOST: usize, S = RandomState> {
-    young: HashMap<K, V, S>,
-    old: HashMap<K, V, S>,
+struct Generations<K, V, const MOST: usize> {
+    young: HashMap<K, V, RandomState>,
+    old: HashMap<K, V, RandomState>,
 }
 
-impl<K, V, const MOST: usize, S> Generations<K, V, MOST, S>
-where
-    K: Hash + Eq,
-    V: Default,
-    S: BuildHasher + Default,
-{
+impl<K: Hash + Eq, V: Default, const MOST: usize> Generations<K, V, MOST> {
     fn get(&self, key: &K) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
@@ -211,39 +202,8 @@ where
             self.old = std::mem::take(&mut self.young);
         }
         let old = &mut self.old;
-        match self.young.entry(key) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let value = match old.is_empty() {
-                    true => V::default(),
-                    false => old.remove(entry.key()).unwrap_or_default(),
-                };
-                entry.insert(value)
-            }
-        }
-    }
-}
-
-/// For numbers that nobody outside of the service chooses, and that are hashes already: they are only
-/// spread over all bits.
-#[derive(Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn write_u32(&mut self, number: u32) {
-        // An odd number with bits of all kinds.
-        let product = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product.rotate_right(u32::BITS);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte) ^ self.0 as u32);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
+        let young = self.young.entry(key);
+        young.or_insert_with_key(|key| old.remove(key).unwrap_or_default())
     }
 }
 
