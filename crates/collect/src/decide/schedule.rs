@@ -187,6 +187,18 @@ enum Scope {
     Audits,
 }
 
+impl Scope {
+    /// What is to be read of a gap in this lane, and as what.
+    fn part_of(self, lane: Lane, gap: Window) -> Option<(Lane, Window)> {
+        match self {
+            Self::All => Some((lane, gap)),
+            Self::Only(window) => Some((Lane::Backfill, gap.intersection(window)?)),
+            Self::Rest => (lane == Lane::Backfill).then_some((lane, gap)),
+            Self::Audits => None,
+        }
+    }
+}
+
 impl Schedule {
     /// A schedule that completes `coverage`.
     pub fn new(settings: ScheduleSettings, coverage: Coverage, lateness: Lateness) -> Self {

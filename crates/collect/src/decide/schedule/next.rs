@@ -79,12 +79,7 @@ impl Schedule {
             } else {
                 return None;
             };
-            match scope {
-                Scope::All => Some(lane),
-                Scope::Only(only) => only.intersection(window).map(|_| Lane::Backfill),
-                Scope::Rest => Some(lane).filter(|lane| *lane == Lane::Backfill),
-                Scope::Audits => None,
-            }
+            scope.part_of(lane, window).map(|(lane, _)| lane)
         };
         self.refusals.retain(|held| lane(held).is_some());
         let mut due = self.refusals.next(instant);
@@ -270,14 +265,8 @@ impl Schedule {
         }
         let missing = self.coverage.missing().map(|gap| (Lane::Backlog, gap));
         let wanted = self.coverage.wanted().map(|gap| (Lane::Backfill, gap));
-        let gaps = missing
-            .chain(wanted)
-            .filter_map(|(lane, gap)| match self.scope {
-                Scope::All => Some((lane, gap)),
-                Scope::Only(only) => Some((Lane::Backfill, gap.intersection(only)?)),
-                Scope::Rest => Some((lane, gap)).filter(|(lane, _)| *lane == Lane::Backfill),
-                Scope::Audits => None,
-            });
+        let gaps = missing.chain(wanted);
+        let gaps = gaps.filter_map(|(lane, gap)| self.scope.part_of(lane, gap));
         // What is searched is left to settling.
         let free = |gap| self.free(gap, &self.suspects);
         let mut free = gaps.filter_map(|(lane, gap)| Some((lane, free(gap)?)));
