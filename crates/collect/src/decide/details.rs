@@ -84,8 +84,6 @@ struct Waiting<P> {
     bytes: usize,
     received: Option<DateTime<Utc>>,
     until: Instant,
-    /// How it ends, once that is known.
-    end: Option<(DetailsFate, Option<String>)>,
 }
 
 /// The rows that wait, named by what carries them, in the order in which they came.
@@ -93,6 +91,9 @@ struct Waiting<P> {
 pub(crate) struct DetailsQueue<P> {
     terms: DetailsTerms,
     waiting: BTreeMap<BatchId, Waiting<P>>,
+    /// Those of which it is known how they go, each with its bytes.
+    ended: VecDeque<(Released<P>, usize)>,
+    /// Bytes of both.
     bytes: usize,
     /// Bytes of details that have come.
     details_bytes: usize,
@@ -100,7 +101,6 @@ pub(crate) struct DetailsQueue<P> {
     unasked: BTreeSet<(Option<DateTime<Utc>>, BatchId)>,
     /// Those of which it is being asked.
     asking: BTreeSet<BatchId>,
-    ended: VecDeque<BatchId>,
     /// The calls of the last five minutes.
     calls: VecDeque<Instant>,
     /// How long a source that refuses details is left alone.
@@ -116,11 +116,11 @@ impl<P> DetailsQueue<P> {
         Self {
             terms,
             waiting: BTreeMap::new(),
+            ended: VecDeque::new(),
             bytes: 0,
             details_bytes: 0,
             unasked: BTreeSet::new(),
             asking: BTreeSet::new(),
-            ended: VecDeque::new(),
             calls: VecDeque::new(),
             backoff: Backoff::new(Duration::from_secs(60), LONGEST_PAUSE),
             paused: None,
@@ -131,7 +131,7 @@ impl<P> DetailsQueue<P> {
     /// How a row of so many bytes goes at once; none when it may wait.
     pub(crate) fn turned_away(&self, bytes: usize, now: Instant) -> Option<DetailsFate> {
         let (rows, most) = MOST_WAITING;
-        if self.waiting.len() >= rows || self.bytes + bytes > most {
+        if self.waiting.len() + self.ended.len() >= rows || self.bytes + bytes > most {
             return Some(DetailsFate::Crowded);
         }
         let due = now + self.terms.patience;
@@ -154,7 +154,6 @@ impl<P> DetailsQueue<P> {
             bytes,
             received,
             until,
-            end: None,
         };
         self.bytes += bytes;
         self.waiting.insert(id, waiting);
@@ -262,7 +261,11 @@ impl<P> DetailsQueue<P> {
             };
             self.end(id, fate, None);
         }
-        let released = self.take_ended(is_asked)?;
+        let (mut released, bytes) = self.ended.pop_front()?;
+        released.is_asked = is_asked;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        let come = released.details.as_ref().map_or(0, String::len);
+        self.details_bytes = self.details_bytes.saturating_sub(come);
         let pause = is_asked.then(|| self.trip(None, now)).flatten();
         Some((released, pause))
     }
@@ -279,36 +282,22 @@ impl<P> DetailsQueue<P> {
         Some(next.saturating_duration_since(now))
     }
 
-    fn take_ended(&mut self, is_asked: bool) -> Option<Released<P>> {
-        let id = self.ended.pop_front()?;
-        let Waiting {
-            row, bytes, end, ..
-        } = self.waiting.remove(&id)?;
-        self.bytes = self.bytes.saturating_sub(bytes);
-        let (fate, details) = end?;
-        let come = details.as_ref().map_or(0, String::len);
-        self.details_bytes = self.details_bytes.saturating_sub(come);
-        Some(Released {
-            id,
-            row,
-            fate,
-            details,
-            is_asked,
-        })
-    }
-
-    /// It is known how a row ends, unless that was known before.
+    /// It is known how a row goes, unless that was known before.
     fn end(&mut self, id: BatchId, fate: DetailsFate, details: Option<String>) {
         self.asking.remove(&id);
-        let Some(waiting) = self.waiting.get_mut(&id) else {
+        let Some(waiting) = self.waiting.remove(&id) else {
             return;
         };
         self.unasked.remove(&(waiting.received, id));
-        if waiting.end.is_none() {
-            self.details_bytes += details.as_ref().map_or(0, String::len);
-            waiting.end = Some((fate, details));
-            self.ended.push_back(id);
-        }
+        self.details_bytes += details.as_ref().map_or(0, String::len);
+        let released = Released {
+            id,
+            row: waiting.row,
+            fate,
+            details,
+            is_asked: false,
+        };
+        self.ended.push_back((released, waiting.bytes));
     }
 
     /// From when on the next call may be made; none when there is none to make, or too many are under way.
