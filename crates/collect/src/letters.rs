@@ -19,7 +19,7 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     letter::{Content, Letter, Owner, Settled, Stock, UNHIDDEN, Undelivered},
@@ -116,7 +116,7 @@ impl Letters {
             let text = text.unwrap_or_default();
             // Also when it is no file: no letter goes to its place.
             letters.files.insert(number, text.len() as u64);
-            for head in lines(&text).filter_map(|line| serde_json::from_slice::<Head>(line).ok()) {
+            for head in parsed::<Head>(&text) {
                 let other = letters.place(head.id, number, head.time);
                 letters
                     .doubled
@@ -339,7 +339,8 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|line| !line.is_empty())
 }
 
-fn letters(text: &[u8]) -> impl Iterator<Item = Letter> {
+/// The lines of one kind.
+fn parsed<T: DeserializeOwned>(text: &[u8]) -> impl Iterator<Item = T> {
     lines(text).filter_map(|line| serde_json::from_slice(line).ok())
 }
 

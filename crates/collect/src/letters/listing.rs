@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io};
 
 use bytes::Bytes;
 
-use super::{FOLDER, Letter, Stock, file_number, letters, settling::notes};
+use super::{FOLDER, Letter, Stock, file_number, parsed, settling::notes};
 use crate::Store;
 
 /// The files with letters and their numbers, and what is in the place of the folder and none: nobody knows what lay
@@ -39,7 +39,7 @@ pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Resul
     let mut unusable = Vec::from_iter(in_its_place);
     for (_, name) in found {
         match text_of(store, &name).await? {
-            Some(text) => letters(&text)
+            Some(text) => parsed::<Letter>(&text)
                 .filter(|letter| seen.insert(letter.id.clone()))
                 .for_each(&mut look),
             None => unusable.push(name),

@@ -8,6 +8,8 @@ use super::{
     Letters, SETTLED, Settled, file_name,
     letter::{Head, Note},
     line, lines,
+    listing::text_of,
+    parsed,
 };
 use crate::Store;
 
@@ -74,12 +76,9 @@ impl Letters {
         for number in numbers {
             let is_own = own.contains(&number);
             let name = file_name(number);
-            let text = match store.read(&name).await {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    unread.insert(number);
-                    continue;
-                }
-                read => read?.unwrap_or_default(),
+            let Some(text) = text_of(store, &name).await? else {
+                unread.insert(number);
+                continue;
             };
             let is_leaving = |line: &&[u8]| {
                 let head = serde_json::from_slice::<Head>(line);
@@ -138,6 +137,5 @@ fn joined<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 /// What is filed of letters that are being taken out.
 pub(super) async fn notes(store: &impl Store) -> io::Result<Vec<Note>> {
     let text = store.read_or_empty(SETTLED).await?.unwrap_or_default();
-    let notes = lines(&text).filter_map(|line| serde_json::from_slice::<Note>(line).ok());
-    Ok(notes.collect())
+    Ok(parsed::<Note>(&text).collect())
 }
