@@ -306,7 +306,7 @@ impl Letters {
         let Some((number, _)) = self.places.get(id) else {
             return Ok(None);
         };
-        let last = opened.take().filter(|last| last.number() == *number);
+        let last = opened.take().filter(|last| last.number == *number);
         if let Some(letter) = last.as_ref().and_then(|last| last.letter(id)) {
             *opened = last;
             return Ok(Some(letter));

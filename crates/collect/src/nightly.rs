@@ -98,18 +98,15 @@ impl QuietHours {
         }
         // Not every hour was counted as often.
         let means = counts.map(|(hours, rows)| rows.saturating_mul(100) / hours.max(1));
-        let of_three = |first: usize| -> u64 {
-            let three = means.iter().cycle().skip(first).take(QUIET as usize);
-            three.sum()
+        let of_three = |first: u32| -> u64 {
+            let from = means.iter().cycle().skip(first as usize);
+            from.take(QUIET as usize).sum()
         };
-        let usually = USUALLY as usize;
         // Of several the first after what is usual.
-        let firsts = (usually..usually + DAY).map(|first| first % DAY);
+        let firsts = (USUALLY..USUALLY + 24).map(|first| first % 24);
         let first = firsts.min_by_key(|first| of_three(*first));
         Self {
-            first: first
-                .and_then(|first| u32::try_from(first).ok())
-                .unwrap_or(USUALLY),
+            first: first.unwrap_or(USUALLY),
             counted: true,
         }
     }

@@ -1,6 +1,6 @@
 //! Spans and instants, scaled and rounded.
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 /// A span in seconds, with their fraction.
 pub(crate) fn seconds(span: TimeDelta) -> f64 {
@@ -20,9 +20,7 @@ pub(crate) fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
 
 /// The last whole second of an instant.
 pub(crate) fn whole_second(instant: DateTime<Utc>) -> DateTime<Utc> {
-    instant
-        .duration_trunc(TimeDelta::seconds(1))
-        .unwrap_or(instant)
+    instant.trunc_subsecs(0)
 }
 
 /// A span without its fraction of a second.

@@ -10,11 +10,11 @@ mod without;
 
 use std::fmt;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 use crate::{
-    decide::{coverage::Coverage, lateness::Lateness},
+    decide::{coverage::Coverage, lateness::Lateness, spans::whole_second},
     ledger::timeline::{Found, TIMELINE_FILE, Timeline, comparable},
 };
 
@@ -74,7 +74,7 @@ pub fn first_collected(
     now: DateTime<Utc>,
 ) -> DateTime<Utc> {
     let earlier = (begun - start_time).max(now - reach);
-    (started - start_time).min(earlier).trunc_subsecs(0)
+    whole_second((started - start_time).min(earlier))
 }
 
 /// How much a remark matters.

@@ -13,7 +13,7 @@ use crate::Store;
 /// A file of letters as it was read.
 #[derive(Debug)]
 pub(super) struct OpenedFile {
-    number: u64,
+    pub(super) number: u64,
     text: Bytes,
     /// Where in it each letter stands.
     lines: BTreeMap<String, Range<usize>>,
@@ -36,10 +36,6 @@ impl OpenedFile {
             text,
             lines,
         })
-    }
-
-    pub(super) const fn number(&self) -> u64 {
-        self.number
     }
 
     /// The letter with this id, if it was there.

@@ -37,7 +37,7 @@ impl Journal {
             next: segments.last().map_or(0, |(last, _)| last + 1),
             ..Self::default()
         };
-        let mut rows = FoundRows::default();
+        let mut rows = BTreeMap::<u32, FoundRows>::new();
         for (number, name) in segments {
             let text = match store.read(&name).await {
                 Ok(Some(text)) => text,
@@ -57,10 +57,10 @@ impl Journal {
                     return;
                 }
                 found.newest = found.newest.max(age_of(hour));
-                let places = rows.places.entry(hour).or_default();
-                places.push((number, before, keys.len()));
+                let of_hour = rows.entry(hour).or_default();
+                of_hour.places.push((number, before, keys.len()));
                 let keys = keys.iter().map(|key| RowKey::from_bytes(*key));
-                rows.hours.entry(hour).or_default().extend(keys);
+                of_hour.keys.extend(keys);
             });
             if let Some(Mended {
                 damaged,
@@ -86,47 +86,45 @@ impl Journal {
                 ));
             }
         }
-        let hours = rows.count_in(store, proof).await?;
+        let mut hours = BTreeMap::new();
+        for (hour, rows) in rows {
+            hours.insert(hour, rows.count_in(hour, store, proof).await?);
+        }
         Ok((KnownRows::delivered(hours), journal))
     }
 }
 
-/// Rows that were found in the journal, by their hours.
+/// Rows of an hour that were found in the journal.
 #[derive(Default)]
 struct FoundRows {
-    hours: BTreeMap<u32, Vec<RowKey>>,
+    keys: Vec<RowKey>,
     /// Where they are: the segment, how many rows of it come before them, how many.
-    places: BTreeMap<u32, Vec<(u64, u64, usize)>>,
+    places: Vec<(u64, u64, usize)>,
 }
 
 impl FoundRows {
     /// Has the proof count what it lacks. The rows that a start is to know.
     async fn count_in(
         self,
+        hour: u32,
         store: &impl Store,
         proof: &mut Proof,
-    ) -> io::Result<BTreeMap<u32, Vec<RowKey>>> {
-        let Self { mut hours, places } = self;
-        for (hour, places) in places {
-            let mut rest = hours.get(&hour).map(Vec::as_slice).unwrap_or_default();
-            let rows = places.into_iter().map(|(segment, before, count)| {
-                let (keys, others) = rest.split_at_checked(count).unwrap_or_default();
-                rest = others;
-                Replayed {
-                    segment,
-                    before,
-                    keys,
-                }
-            });
-            let mut rows: Vec<_> = rows.collect();
-            let later = proof
-                .without_earlier(hour, &mut rows)
-                .then(|| keys_of(&rows));
-            proof.replay(store, hour, &rows).await?;
-            if let Some(later) = later {
-                hours.insert(hour, later);
+    ) -> io::Result<Vec<RowKey>> {
+        let mut rest = self.keys.as_slice();
+        let rows = self.places.into_iter().map(|(segment, before, count)| {
+            let (keys, others) = rest.split_at_checked(count).unwrap_or_default();
+            rest = others;
+            Replayed {
+                segment,
+                before,
+                keys,
             }
-        }
-        Ok(hours)
+        });
+        let mut rows: Vec<_> = rows.collect();
+        let later = proof
+            .without_earlier(hour, &mut rows)
+            .then(|| keys_of(&rows));
+        proof.replay(store, hour, &rows).await?;
+        Ok(later.unwrap_or(self.keys))
     }
 }
