@@ -49,8 +49,8 @@ pub(crate) struct MassMessage {
     pub(crate) witness: Message,
     /// How many rows of it the window has shown.
     pub(crate) shown: u64,
-    /// When an answer was no use first, and how many pages of windows had come then.
-    useless: Option<(Instant, u64)>,
+    /// Since when answers were no use.
+    useless: Option<FailingQuestion>,
 }
 
 /// Counts the rows of each message of a window.
@@ -129,7 +129,7 @@ pub(crate) struct MassMail {
 }
 
 /// Since when a question for a message has failed, and how many pages of windows had come then.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FailingQuestion {
     since: Instant,
     pages: u64,
@@ -153,13 +153,8 @@ impl MassMail {
 
     /// The answer for a message was no use: when it is asked for again; none when it is given up.
     pub(crate) fn useless(&mut self, message: &mut MassMessage, now: Instant) -> Option<Duration> {
-        let pause = match self.is_useless {
-            true => UNTIL_BELIEVED_AGAIN,
-            false => UNTIL_BELIEVED,
-        };
-        let (since, pages) = *message.useless.get_or_insert((now, self.pages));
-        let has_lasted = now.saturating_duration_since(since) >= pause;
-        if !has_lasted || self.pages == pages {
+        let pause = until_believed(self.is_useless);
+        if !self.has_lasted(&mut message.useless, pause, now) {
             return Some(pause);
         }
         self.is_useless = true;
@@ -170,10 +165,16 @@ impl MassMail {
     /// A question for a message has failed. Whether it has done so for so long that its window may make way for
     /// others: windows were answered meanwhile.
     pub(crate) fn fails_on(&self, failing: &mut Option<FailingQuestion>, now: Instant) -> bool {
-        let long = match self.is_unanswered {
-            true => UNTIL_BELIEVED_AGAIN,
-            false => UNTIL_BELIEVED,
-        };
+        self.has_lasted(failing, until_believed(self.is_unanswered), now)
+    }
+
+    /// Whether a question has failed for so long, and windows were answered meanwhile.
+    fn has_lasted(
+        &self,
+        failing: &mut Option<FailingQuestion>,
+        long: Duration,
+        now: Instant,
+    ) -> bool {
         let pages = self.pages;
         let first = *failing.get_or_insert(FailingQuestion { since: now, pages });
         now.saturating_duration_since(first.since) >= long && pages > first.pages
@@ -182,6 +183,13 @@ impl MassMail {
     /// A window has made way for others, as the question for its message fails.
     pub(crate) fn made_way(&mut self) {
         self.is_unanswered = true;
+    }
+}
+
+fn until_believed(again: bool) -> Duration {
+    match again {
+        true => UNTIL_BELIEVED_AGAIN,
+        false => UNTIL_BELIEVED,
     }
 }
 

@@ -90,11 +90,8 @@ impl Width {
     pub(crate) fn at(&self, start: DateTime<Utc>) -> TimeDelta {
         let near = self.near(start).unwrap_or_default();
         let dense = near.max(self.densest * EVER);
-        let most = if dense > 0.0 {
-            (self.rows / dense).min(seconds(self.span))
-        } else {
-            seconds(self.span)
-        };
+        // A density of 0, of which nothing is known, is no limit.
+        let most = (self.rows / dense).min(seconds(self.span));
         scaled(TimeDelta::seconds(1), most).clamp(self.shortest, self.longest)
     }
 

@@ -62,9 +62,9 @@ pub(super) fn several(keys: impl Iterator<Item = RowKey> + Clone) -> Vec<RowKey>
     seen.sort_unstable();
     let mut several: Vec<(usize, RowKey)> = Vec::new();
     for rows in seen.chunk_by(|one, other| one.0.same_message(other.0)) {
-        if rows
-            .iter()
-            .any(|row| Some(row.0) != rows.first().map(|first| first.0))
+        // They are in order.
+        if let [(first, _), .., (last, _)] = rows
+            && first != last
         {
             several.extend(rows.iter().map(|(key, place)| (*place, *key)));
         }

@@ -92,21 +92,16 @@ impl Coverage {
         let Some(window) = lost.copied() else {
             return;
         };
-        let mut is_noted = false;
-        for loss in self
-            .losses
-            .iter_mut()
-            .filter(|one| is_part(one.window, window))
-        {
-            loss.asked = now;
-            is_noted = true;
-        }
-        if !is_noted {
+        let is_own = |loss: &Loss| is_part(loss.window, window);
+        if !self.losses.iter().any(is_own) {
             self.note(Loss {
                 window,
                 evidence: None,
                 asked: now,
             });
+        }
+        for loss in self.losses.iter_mut().filter(|one| is_own(one)) {
+            loss.asked = now;
         }
     }
 

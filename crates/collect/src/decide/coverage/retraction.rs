@@ -25,7 +25,7 @@ impl Coverage {
     ) -> Option<Window> {
         let edge = self.edge();
         let soon = now + AHEAD;
-        let doubted =
+        let mut doubted =
             self.doubt_readings(|read| read > soon || leapt.is_some_and(|leapt| read >= leapt));
         if edge > soon {
             self.cut_off(now, |_| true);
@@ -37,8 +37,7 @@ impl Coverage {
             self.unasked = without(&self.unasked, taken_back);
             self.skipped = without(&self.skipped, taken_back);
             self.again = outside(&self.again, taken_back);
-            self.begin_as_long_before(now, edge);
-            return Window::new(doubted.map_or(now, |doubted| doubted.min(now)), edge);
+            doubted = Some(doubted.map_or(now, |doubted| doubted.min(now)));
         }
         self.begin_as_long_before(now, edge);
         let doubted = doubted?;

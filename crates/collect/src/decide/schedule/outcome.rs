@@ -109,13 +109,12 @@ impl Schedule {
         let unread = self.coverage.missing().chain(self.coverage.wanted());
         let is_in = |gap: &Window| gap.contains(window.start());
         let gap = unread.into_iter().find(is_in);
-        self.release(window);
-        if gap.is_none() && self.coverage.edge() > window.start() {
-            // It was read before, or counts as lost.
-            self.coverage.reach(window.end());
+        // It was read before, or counts as lost.
+        let is_done = gap.is_none() && self.coverage.edge() > window.start();
+        self.give_back(window);
+        if is_done {
             return None;
         }
-        self.coverage.reach(window.end());
         let end = gap.unwrap_or(window).end().max(window.end());
         let others = self.refusals.held().map(|held| held.start());
         let other = others.filter(|start| *start > window.start()).min();

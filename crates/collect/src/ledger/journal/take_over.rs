@@ -21,11 +21,8 @@ pub async fn take_over(store: &impl Store, other: &impl Store) -> io::Result<usi
     let (own, others) = (segments(store).await?, segments(other).await?);
     let mut there = BTreeSet::new();
     for number in &own {
-        there.extend(
-            read(store, &segment_name(*number))
-                .await?
-                .map(|text| hash(&text)),
-        );
+        let text = read(store, &segment_name(*number)).await?;
+        there.extend(text.as_deref().map(hash));
     }
     // What counts as counted in by the proof is not counted again, and these rows were not.
     let mut proof = Proof::open(store).await?;
