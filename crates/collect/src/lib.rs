@@ -168,24 +168,19 @@ pub struct QuotaUse {
     pub restored: Option<DateTime<Utc>>,
 }
 
-/// In how many seconds the share of requests is made.
-const PERIOD_SECONDS: f64 = 300.0;
+/// In which time the share of requests is made.
+const PERIOD: Duration = Duration::from_secs(300);
 
 /// So many times more readers are wanted than are needed when every page takes as long as the last.
-const SPARE: f64 = 2.0;
+const SPARE: u128 = 2;
 
 impl SourceLimits {
     /// As many readers as use up the share (Little's law): every page that is asked for earlier than
     /// that only costs memory.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small positive number"
-    )]
     fn readers(&self) -> usize {
-        let rate = f64::from(self.share) / PERIOD_SECONDS;
-        let under_way = rate * self.latency.as_secs_f64();
-        (under_way * SPARE).ceil().max(1.0) as usize
+        let in_all = u128::from(self.share) * self.latency.as_nanos() * SPARE;
+        let under_way = in_all.div_ceil(PERIOD.as_nanos()).max(1);
+        usize::try_from(under_way).unwrap_or(usize::MAX)
     }
 }
 

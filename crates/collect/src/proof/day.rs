@@ -106,11 +106,11 @@ struct Line {
     /// Hours since 1970.
     hour: u32,
     parts: Vec<Window>,
-    /// None when there are no rows. It is written apart.
-    #[serde(skip_serializing)]
-    sums: Option<String>,
     #[serde(flatten)]
     notes: Notes,
+    /// None when there are no rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sums: Option<String>,
 }
 
 /// What the records of a day have in common.
@@ -145,20 +145,12 @@ impl Day {
         let mut text = line(&json(&self.head));
         for (hour, record) in &self.hours {
             let HourRecord { parts, sums, notes } = record;
-            let mut json = json(&Line {
+            text += &line(&json(&Line {
                 hour: *hour,
                 parts: parts.clone(),
-                sums: None,
                 notes: *notes,
-            });
-            if !sums.is_empty() {
-                // Nothing of it is to be escaped, and it is most of the file.
-                json.pop();
-                json += r#","sums":""#;
-                BASE64_STANDARD.encode_string(sums.to_bytes(), &mut json);
-                json += r#""}"#;
-            }
-            text += &line(&json);
+                sums: (!sums.is_empty()).then(|| BASE64_STANDARD.encode(sums.to_bytes())),
+            }));
         }
         text.into()
     }
@@ -200,8 +192,8 @@ fn record(line: &[u8]) -> Option<(u32, HourRecord)> {
     let Line {
         hour,
         parts,
-        sums,
         notes,
+        sums,
     } = parsed(line)?;
     let sums = match sums {
         Some(text) => Sums::from_bytes(&BASE64_STANDARD.decode(text).ok()?)?,

@@ -59,8 +59,8 @@ impl Missing {
 
     /// How many were not found.
     pub(crate) fn vanished(&self) -> u64 {
-        let is_found = |row: &&Message| self.found.contains_key(row);
-        (self.wanted.len() - self.wanted.iter().filter(is_found).count()) as u64
+        let is_lacking = |row: &&Message| !self.found.contains_key(row);
+        self.wanted.iter().filter(is_lacking).count() as u64
     }
 
     /// Adds them to the file.

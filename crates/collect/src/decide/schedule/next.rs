@@ -8,7 +8,7 @@ use super::{
     BEHIND, BRIDGE, FILL, FULL, Lane, OF_LATE, SETTLE_PAGES, SHORTEST_SPAN, Schedule, Scope,
 };
 use crate::decide::{
-    coverage::{AHEAD, Phase},
+    coverage::{AHEAD, Phase, windows::without},
     settling::{self, Rhythm},
     spans::{scaled, seconds, whole_second},
 };
@@ -289,18 +289,9 @@ impl Schedule {
 
     /// The oldest part of a gap that nobody is reading, and that is none of `others`.
     pub(super) fn free(&self, gap: Window, others: &[Window]) -> Option<Window> {
-        let busy = self.occupied().chain(others.iter().copied());
-        let mut busy: Vec<Window> = busy.chain(self.refusals.held()).collect();
-        busy.sort_by_key(Window::start);
-        let mut start = gap.start();
-        for window in busy {
-            if window.start() > start {
-                let end = gap.end().min(window.start());
-                return Window::new(start, end);
-            }
-            start = start.max(window.end());
-        }
-        Window::new(start, gap.end())
+        let taken = self.occupied().chain(others.iter().copied());
+        let free = without(&[gap], taken.chain(self.refusals.held()));
+        free.first().copied()
     }
 
     /// What nobody begins: it is being read, or rests.
