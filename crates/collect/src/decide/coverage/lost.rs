@@ -6,7 +6,7 @@ use rows::Window;
 use crate::decide::{
     coverage::{
         Coverage,
-        windows::{with, within, without},
+        windows::{is_part, with, within, without},
     },
     evidence::Loss,
 };
@@ -126,8 +126,4 @@ impl Coverage {
         let excess = self.losses.len().saturating_sub(MOST_LOSSES);
         self.losses.drain(..excess);
     }
-}
-
-fn is_part(part: Window, of: Window) -> bool {
-    part.intersection(of) == Some(part)
 }

@@ -12,6 +12,11 @@ pub(crate) fn within(windows: &[Window], inside: Window) -> impl Iterator<Item =
     windows.filter_map(move |one| one.intersection(inside))
 }
 
+/// Whether all of a window lies in another one.
+pub(crate) fn is_part(part: Window, of: Window) -> bool {
+    part.intersection(of) == Some(part)
+}
+
 /// Windows in order, and one more; those that meet are one.
 pub(crate) fn with(windows: &[Window], window: Window) -> Vec<Window> {
     let mut all = without(windows, [window]);

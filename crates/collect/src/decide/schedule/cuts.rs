@@ -5,8 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 use super::{Lane, SHORTEST_SPAN, Schedule};
-use crate::decide::coverage::windows;
-use crate::decide::spans::whole_seconds;
+use crate::decide::{
+    coverage::windows::{is_part, with},
+    spans::whole_seconds,
+};
 
 impl Schedule {
     /// Whether a window can be cut.
@@ -17,9 +19,8 @@ impl Schedule {
     /// A window cannot be read whole: it is given back, to be asked for in narrower ones.
     pub fn narrow(&mut self, window: Window) {
         self.give_back(window);
-        let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
-        self.cuts.insert(window.start() + half);
-        self.rests.narrowed = windows::with(&self.rests.narrowed, window);
+        self.cuts.insert(window.start() + half(window));
+        self.rests.narrowed = with(&self.rests.narrowed, window);
         self.width.halve(window);
     }
 
@@ -27,15 +28,14 @@ impl Schedule {
     /// until narrower ones have succeeded, those of its kind are half as wide. At the live edge the past in
     /// front of it is left away first.
     pub fn relieve(&mut self, lane: Lane, window: Window) {
-        let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
         if lane != Lane::Live {
             self.narrow(window);
-            self.narrowing.of(lane).fail(window.span(), half);
+            self.narrowing.of(lane).fail(window.span(), half(window));
             return;
         }
         self.release(window);
         let alone = self.newest_alone(window);
-        let most = alone.unwrap_or(half);
+        let most = alone.unwrap_or_else(|| half(window));
         self.narrowing.live.fail(window.span(), most);
         // The newest rows do not wait.
         self.tick = None;
@@ -44,8 +44,7 @@ impl Schedule {
     /// A window may be too much for the source, and is left alone for now: until one of its kind succeeds, the
     /// others are half as wide.
     pub fn expect_less(&mut self, lane: Lane, window: Window) {
-        let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
-        self.narrowing.of(lane).limit(half);
+        self.narrowing.of(lane).limit(half(window));
     }
 
     /// The live edge fails together with the past before it: it goes on with its newest part alone.
@@ -79,16 +78,14 @@ impl Schedule {
         self.give_back(window);
         self.cuts.extend([around.start(), around.end()]);
         if around == window {
-            let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
-            self.cuts.insert(window.start() + half);
+            self.cuts.insert(window.start() + half(window));
         }
-        self.suspects = windows::with(&self.suspects, around);
+        self.suspects = with(&self.suspects, around);
     }
 
     /// Whether a window is a part of one that is searched.
     pub fn is_suspect(&self, window: Window) -> bool {
-        let mut suspects = self.suspects.iter();
-        suspects.any(|one| one.intersection(window) == Some(window))
+        self.suspects.iter().any(|one| is_part(window, *one))
     }
 
     /// A window ends after `now`, the source's time. It does not count as read, and its future is not
@@ -108,4 +105,9 @@ impl Schedule {
         self.release(window);
         self.coverage.reach(window.end());
     }
+}
+
+/// Half of a window, and no less than the shortest.
+fn half(window: Window) -> TimeDelta {
+    SHORTEST_SPAN.max(whole_seconds(window.span() / 2))
 }

@@ -7,11 +7,13 @@ use rows::Window;
 use tokio::time::Instant;
 
 use super::{SHORTEST_SPAN, Schedule};
-use crate::decide::coverage::{
-    Phase,
-    windows::{joins, with},
+use crate::decide::{
+    coverage::{
+        Phase,
+        windows::{is_part, joins, with},
+    },
+    spans::whole_seconds,
 };
-use crate::decide::spans::whole_seconds;
 
 /// So many windows rest at once, at most: each costs a few requests now and then.
 const MOST: usize = 16;
@@ -77,7 +79,7 @@ impl Schedule {
     /// Whether all of a window has rested, and was not read since: one more failure is enough.
     pub fn has_rested(&self, window: Window) -> bool {
         let mut rested = self.rests.rested.iter();
-        rested.any(|one| one.intersection(window) == Some(window))
+        rested.any(|one| is_part(window, *one))
     }
 
     /// What settles, was asked for in vain, and was not read since.
