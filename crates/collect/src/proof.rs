@@ -23,6 +23,7 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rows::{RowKey, Window, sums::Sums};
+use serde::{Deserialize, Serialize};
 
 use self::{day::Day, resend::Again};
 pub use self::{
@@ -101,27 +102,41 @@ pub struct Proof {
     /// Rows of messages that are known with another status, in the order in which they were seen, of hours
     /// without a record.
     changed: BTreeMap<u32, Vec<RowKey>>,
-    /// What was noticed of hours without a record.
-    notes: BTreeMap<u32, Notes>,
+    /// What is kept of hours without a record.
+    open: OpenHours,
     notes_kept: Option<DateTime<Utc>>,
     notes_changed: bool,
     notes_damaged: bool,
     /// Hours before it are folded; none until the collection has begun.
     until: Option<u32>,
-    /// All hours before it were folded once, by this process or an earlier one: their rows are forgotten,
-    /// unless they are asked for again.
-    once: Option<u32>,
-    /// Hours before it that are read again, e.g. for a backfill, and whether that is to be kept.
-    reopened: BTreeSet<u32>,
-    /// The parts of them that are: what else there is of such an hour, this process does not know, and only
-    /// its record has it. An hour of which all is read again is not in it.
-    partly: BTreeMap<u32, Vec<Window>>,
-    again: Again,
+    /// Whether it is to be kept at once which hours are read again.
     is_reopened: bool,
     /// No hour from it on has a record.
     frontier: u32,
     /// Segments of the journal before it are counted in, as far as was read.
     counted_in: u64,
+}
+
+/// What is kept of hours without a record.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct OpenHours {
+    version: u64,
+    /// All hours before it were folded once, by this process or an earlier one: their rows are forgotten,
+    /// unless they are asked for again. None until the first collection has begun.
+    #[serde(rename = "until")]
+    once: Option<u32>,
+    /// Hours before it that are read again, e.g. for a backfill.
+    #[serde(default)]
+    reopened: BTreeSet<u32>,
+    /// The parts of them that are: what else there is of such an hour, this process does not know, and only
+    /// its record has it. An hour of which all is read again is not in it.
+    #[serde(default)]
+    partly: BTreeMap<u32, Vec<Window>>,
+    #[serde(default)]
+    again: Again,
+    /// What was noticed of them.
+    #[serde(rename = "hours")]
+    notes: BTreeMap<u32, Notes>,
 }
 
 impl Proof {
@@ -199,23 +214,24 @@ impl Proof {
         // What is done and was not folded before the last stop is folded at once. When that is not known, what
         // was forgotten before a backfill led back makes no record.
         let forgotten = hour(coverage.memory());
-        let once = *self.once.get_or_insert(first.max(forgotten));
+        let once = *self.open.once.get_or_insert(first.max(forgotten));
         // So is what was read again for an order that was given up since: its rows are in the journal.
-        let until = self.reopened.first().map_or(once, |hour| once.min(*hour));
+        let reopened = self.open.reopened.first();
+        let until = reopened.map_or(once, |hour| once.min(*hour));
         self.until = Some(until);
         let newest = self.days.last_key_value();
         let newest = newest.map_or(0, |(day, _)| (day + 1) * DAY);
         self.frontier = newest.max(once);
         self.reopen(coverage, horizon);
         let first = first.min(until);
-        self.notes.retain(|hour, _| *hour >= first);
+        self.open.notes.retain(|hour, _| *hour >= first);
         self.changed.retain(|hour, _| *hour >= first);
     }
 
     /// What was received after `horizon` may be read again. To be called before that is done.
     pub(crate) fn reopen(&mut self, coverage: &Coverage, horizon: DateTime<Utc>) {
         let first = hour(horizon);
-        let Some((until, once)) = self.until.zip(self.once) else {
+        let Some((until, once)) = self.until.zip(self.open.once) else {
             return;
         };
         if first >= once {
@@ -237,11 +253,11 @@ impl Proof {
 
     /// A part of an hour is read again. Whether that is news.
     fn reopen_part(&mut self, hour: u32, part: Window) -> bool {
-        if self.reopened.insert(hour) {
-            self.partly.insert(hour, vec![part]);
+        if self.open.reopened.insert(hour) {
+            self.open.partly.insert(hour, vec![part]);
             return true;
         }
-        let Some(parts) = self.partly.get_mut(&hour) else {
+        let Some(parts) = self.open.partly.get_mut(&hour) else {
             return false;
         };
         let before = std::mem::take(parts);
@@ -258,19 +274,6 @@ impl Proof {
             rows.reserve_exact(GROWTH + rows.len() / GROWTH);
         }
         rows.push(row.key);
-    }
-
-    pub(crate) fn note(&mut self, hour: u32, note: impl FnOnce(&mut Notes)) {
-        note(self.notes.entry(hour).or_default());
-        self.notes_changed = true;
-    }
-
-    /// A query that began at `began` has read a window.
-    pub(crate) fn read(&mut self, window: Window, began: DateTime<Utc>) {
-        let (first, last) = hours_of(window).into_inner();
-        for hour in first.max(last.saturating_sub(MOST_HOURS))..=last {
-            self.note(hour, |notes| notes.read(began));
-        }
     }
 
     /// Which of these rows belong to hours that have a record. They are counted by
@@ -310,7 +313,7 @@ impl Proof {
         horizon: DateTime<Utc>,
         forgotten: Vec<Forgotten>,
     ) {
-        let Some((until, once)) = self.until.zip(self.once) else {
+        let Some((until, once)) = self.until.zip(self.open.once) else {
             return;
         };
         let end = hour(horizon);
@@ -319,7 +322,7 @@ impl Proof {
             return;
         }
         self.until = Some(end);
-        self.once = Some(once.max(end));
+        self.open.once = Some(once.max(end));
         self.frontier = self.frontier.max(end);
         let mut forgotten: BTreeMap<u32, Forgotten> =
             forgotten.into_iter().map(|one| (one.hour, one)).collect();
@@ -327,11 +330,11 @@ impl Proof {
         let finished = finished.filter(|(_, stage)| *stage == Stage::Final);
         let finished: Vec<Window> = finished.map(|(window, _)| window).collect();
         for hour in begin..end {
-            let notes = self.notes.remove(&hour);
+            let notes = self.open.notes.remove(&hour);
             let changed = self.changed.remove(&hour).unwrap_or_default();
-            let only = self.partly.remove(&hour);
-            let is_first = self.reopened.remove(&hour) || hour >= once;
-            if self.again.folds(hour) || !is_first {
+            let only = self.open.partly.remove(&hour);
+            let is_first = self.open.reopened.remove(&hour) || hour >= once;
+            if self.open.again.folds(hour) || !is_first {
                 continue;
             }
             let Some(whole) = window_of(hour) else {
@@ -370,13 +373,13 @@ impl Proof {
                 }
             }
         }
-        self.notes.retain(|hour, _| *hour >= end);
+        self.open.notes.retain(|hour, _| *hour >= end);
         self.changed.retain(|hour, _| *hour >= end);
     }
 
     /// Whether an hour was folded once: its rows are forgotten, unless they are asked for again.
     pub(crate) fn was_folded(&self, hour: u32) -> bool {
-        self.once.is_some_and(|once| hour < once)
+        self.open.once.is_some_and(|once| hour < once)
     }
 
     /// What was received before it is folded: the journal of it may be deleted once that is

@@ -1,20 +1,14 @@
 //! Makes the records safe, and takes away what nobody needs any more.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
-use serde::{Deserialize, Serialize};
 
 use super::{
-    DAY, NOTES_FILE, Proof, VERSION,
+    DAY, MOST_HOURS, NOTES_FILE, OpenHours, Proof, VERSION,
     day::{CountedIn, Day, Notes},
-    name_of,
-    resend::Again,
+    hours_of, name_of,
 };
 use crate::{
     Store,
@@ -30,41 +24,31 @@ const KEEPING_NOTES: TimeDelta = TimeDelta::minutes(1);
 const KEPT: TimeDelta = TimeDelta::days(90);
 const SPARE_DAYS: u32 = 2;
 
-/// The notes of hours without a record, as they are kept.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Kept {
-    version: u64,
-    /// All hours before it were folded once.
-    until: u32,
-    /// Hours before it that are read again.
-    #[serde(default)]
-    reopened: BTreeSet<u32>,
-    /// The parts of them that are; those of which all is are not in it.
-    #[serde(default)]
-    partly: BTreeMap<u32, Vec<Window>>,
-    #[serde(default)]
-    again: Again,
-    hours: BTreeMap<u32, Notes>,
-}
-
 impl Proof {
     /// Finds the notes, and which hours were folded.
     pub(super) async fn find_notes(&mut self, store: &impl Store) -> io::Result<()> {
         let Some(text) = store.read_or_empty(NOTES_FILE).await? else {
             return Ok(());
         };
-        match serde_json::from_slice::<Kept>(&text) {
-            Ok(kept) => {
-                self.notes = kept.hours;
-                self.once = Some(kept.until);
-                self.reopened = kept.reopened;
-                self.partly = kept.partly;
-                self.again = kept.again;
-                self.counted_in = self.again.counted_in();
-            }
-            Err(_) => self.notes_damaged = true,
+        match serde_json::from_slice::<OpenHours>(&text) {
+            Ok(kept) if kept.once.is_some() => self.open = kept,
+            _ => self.notes_damaged = true,
         }
+        self.counted_in = self.open.again.counted_in();
         Ok(())
+    }
+
+    pub(crate) fn note(&mut self, hour: u32, note: impl FnOnce(&mut Notes)) {
+        note(self.open.notes.entry(hour).or_default());
+        self.notes_changed = true;
+    }
+
+    /// A query that began at `began` has read a window.
+    pub(crate) fn read(&mut self, window: Window, began: DateTime<Utc>) {
+        let (first, last) = hours_of(window).into_inner();
+        for hour in first.max(last.saturating_sub(MOST_HOURS))..=last {
+            self.note(hour, |notes| notes.read(began));
+        }
     }
 
     /// Which of its files cannot be used, as a part of a sentence.
@@ -167,18 +151,11 @@ impl Proof {
     /// Makes the notes safe that have changed.
     pub(crate) async fn write_notes(&mut self, store: &impl Store) -> io::Result<()> {
         // Until the collection has begun, nobody knows which hours were folded: a start would fold them anew.
-        let Some(until) = self.once.filter(|_| self.notes_changed) else {
+        if self.open.once.is_none() || !self.notes_changed {
             return Ok(());
-        };
-        let kept = Kept {
-            version: VERSION,
-            until,
-            reopened: self.reopened.clone(),
-            partly: self.partly.clone(),
-            again: self.again.clone(),
-            hours: self.notes.clone(),
-        };
-        let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
+        }
+        self.open.version = VERSION;
+        let text = serde_json::to_vec(&self.open).map_err(io::Error::other)?;
         store.write(NOTES_FILE, text.into()).await?;
         self.notes_changed = false;
         self.is_reopened = false;

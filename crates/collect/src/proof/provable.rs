@@ -36,7 +36,7 @@ impl Proof {
             parts.any(|(part, _)| window.is_some_and(|hour| part.intersection(hour).is_some()))
         };
         // What was read again of an hour counts in its sums at once, and in its parts when it is folded.
-        if is(&[Stage::Settling, Stage::Missing]) || self.reopened.contains(&hour) {
+        if is(&[Stage::Settling, Stage::Missing]) || self.open.reopened.contains(&hour) {
             return Ok(Provable::Open);
         }
         let day = self.day(store, hour / DAY).await?;

@@ -15,7 +15,7 @@ use super::{DAY, Proof, Replayed, day::CountedIn, window_of};
 use crate::{Store, decide::coverage::windows::without, known::hour};
 
 /// Hours of which rows are sent once more.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Again {
     /// Those of which all are, and up to where the journal has what was sent of them before.
     resends: BTreeMap<u32, CountedIn>,
@@ -52,7 +52,7 @@ impl Again {
 impl Proof {
     /// An order to send rows once more has ended. To be kept before its progress says so, as that may be lost.
     pub(crate) fn ends_order(&mut self, id: Uuid) {
-        let ended = &mut self.again.ended;
+        let ended = &mut self.open.again.ended;
         ended.retain(|one| *one != id);
         ended.push(id);
         ended.drain(..ended.len().saturating_sub(MOST_ENDED));
@@ -60,7 +60,7 @@ impl Proof {
     }
 
     pub(crate) fn has_ended(&self, id: Uuid) -> bool {
-        self.again.ended.contains(&id)
+        self.open.again.ended.contains(&id)
     }
 
     /// The record of an hour is taken away: all of its rows are to be sent once more, and make another. What
@@ -71,10 +71,10 @@ impl Proof {
         hour: u32,
         position: CountedIn,
     ) -> io::Result<()> {
-        self.again.resends.insert(hour, position);
-        self.again.broken_off.remove(&hour);
-        self.reopened.insert(hour);
-        self.partly.remove(&hour);
+        self.open.again.resends.insert(hour, position);
+        self.open.again.broken_off.remove(&hour);
+        self.open.reopened.insert(hour);
+        self.open.partly.remove(&hour);
         self.is_reopened = true;
         self.until = self.until.map(|until| until.min(hour));
         self.forget_record(store, hour).await
@@ -82,41 +82,41 @@ impl Proof {
 
     /// Hours of which not all rows were sent once more.
     pub(crate) fn resends(&self) -> impl Iterator<Item = u32> {
-        self.again.resends.keys().copied()
+        self.open.again.resends.keys().copied()
     }
 
     /// The oldest of them: its rows are remembered until that is done.
     pub(crate) fn resending_since(&self) -> Option<DateTime<Utc>> {
-        let finished = &self.again.finished;
+        let finished = &self.open.again.finished;
         let hour = self.resends().find(|hour| !finished.contains(hour))?;
         Some(window_of(hour)?.start())
     }
 
     /// Whether sending an hour once more was begun, and not ended.
     pub(crate) fn is_resending(&self, hour: u32) -> bool {
-        self.again.resends.contains_key(&hour)
+        self.open.again.resends.contains_key(&hour)
     }
 
     /// All rows of an hour were sent once more: it may be folded.
     pub(crate) fn finishes(&mut self, hour: u32) {
-        self.again.finished.insert(hour);
+        self.open.again.finished.insert(hour);
     }
 
     /// It is said that all rows of an hour were sent once more. Until then a start must not take it for one
     /// of which that has not begun.
     pub(crate) fn resend_told(&mut self, hour: u32) {
-        self.again.finished.remove(&hour);
-        self.again.resends.remove(&hour);
+        self.open.again.finished.remove(&hour);
+        self.open.again.resends.remove(&hour);
         self.is_reopened = true;
     }
 
     /// The rest of an hour is not sent once more: nothing can be proven of it.
     pub(crate) fn break_off(&mut self, hour: u32) {
-        if self.again.resends.remove(&hour).is_some() {
+        if self.open.again.resends.remove(&hour).is_some() {
             self.is_reopened = true;
             // Else it was folded before.
-            if self.reopened.contains(&hour) {
-                self.again.broken_off.insert(hour);
+            if self.open.reopened.contains(&hour) {
+                self.open.again.broken_off.insert(hour);
             }
         }
     }
@@ -128,32 +128,32 @@ impl Proof {
         hour: u32,
     ) -> io::Result<bool> {
         self.day(store, hour / DAY).await?;
-        Ok(self.has_record(hour) && !self.again.renewed.contains_key(&hour))
+        Ok(self.has_record(hour) && !self.open.again.renewed.contains_key(&hour))
     }
 
     /// Rows of an hour are about to be sent once more. What the journal has of the hour up to this position
     /// was sent before, and is not to be in its new record.
     pub(crate) fn renews(&mut self, hour: u32, position: CountedIn) {
-        self.again.renewed.insert(hour, position);
+        self.open.again.renewed.insert(hour, position);
         self.is_reopened = true;
     }
 
     /// Whether sending rows of an hour once more was begun, and it was not folded since.
     pub(crate) fn is_renewed(&self, hour: u32) -> bool {
-        self.again.renewed.contains_key(&hour)
+        self.open.again.renewed.contains_key(&hour)
     }
 
     /// These parts of hours are not read again after all: what they have, this process does not know.
     pub(crate) fn close(&mut self, given_up: &[Window]) {
         for window in given_up {
             let hour = hour(window.start());
-            let Some(parts) = self.partly.get_mut(&hour) else {
+            let Some(parts) = self.open.partly.get_mut(&hour) else {
                 continue;
             };
             *parts = without(parts, [*window]);
             if parts.is_empty() {
-                self.partly.remove(&hour);
-                self.reopened.remove(&hour);
+                self.open.partly.remove(&hour);
+                self.open.reopened.remove(&hour);
             }
             self.is_reopened = true;
         }
@@ -164,7 +164,7 @@ impl Proof {
     pub(crate) fn without_earlier(&self, hour: u32, rows: &mut [Replayed<'_>]) -> bool {
         let Again {
             resends, renewed, ..
-        } = &self.again;
+        } = &self.open.again;
         let Some(position) = resends.get(&hour).or_else(|| renewed.get(&hour)) else {
             return false;
         };

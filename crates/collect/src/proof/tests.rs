@@ -540,7 +540,7 @@ async fn which_hours_were_folded_is_kept_at_once_and_what_was_noticed_a_minute_l
         one.keeps(now).await;
     }
     one.starts().await;
-    assert_eq!(one.proof.notes[&(HOUR + 3)].late, 2);
+    assert_eq!(one.proof.open.notes[&(HOUR + 3)].late, 2);
 }
 
 /// Else rows that are delivered once more would be missing in them.
