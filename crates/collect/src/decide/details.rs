@@ -306,8 +306,7 @@ impl<P> DetailsQueue<P> {
         if self.unasked.is_empty() || self.asking.len() >= most {
             return None;
         }
-        let calls = usize::try_from(self.terms.calls).unwrap_or(usize::MAX);
-        let before = self.calls.len().checked_sub(calls);
+        let before = self.calls.len().checked_sub(self.terms.calls as usize);
         let free = before.and_then(|index| self.calls.get(index));
         let free = free.map_or(now, |at| *at + PERIOD);
         Some(self.paused.map_or(free, |until| free.max(until)))
@@ -317,9 +316,8 @@ impl<P> DetailsQueue<P> {
         if self.is_paused_at(at) {
             return 0;
         }
-        let calls = usize::try_from(self.terms.calls).unwrap_or(usize::MAX);
         let used = self.calls.iter().filter(|call| **call + PERIOD > at);
-        calls.saturating_sub(used.count())
+        (self.terms.calls as usize).saturating_sub(used.count())
     }
 
     fn is_paused_at(&self, at: Instant) -> bool {
