@@ -196,7 +196,8 @@ impl Coverage {
         stretches.filter_map(move |one| (one.phase == phase).then_some(one.window))
     }
 
-    fn settling(&self) -> impl Iterator<Item = &Stretch> {
+    /// What is read again until nothing can surface in it any more, oldest first.
+    pub(crate) fn settling(&self) -> impl DoubleEndedIterator<Item = &Stretch> {
         let stretches = self.stretches.iter();
         stretches.filter(|one| matches!(one.phase, Phase::Settling(_)))
     }

@@ -126,12 +126,8 @@ impl Letters {
 
 /// Lines as the content of a file.
 fn joined<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut text = Vec::new();
-    for line in lines {
-        text.extend_from_slice(line);
-        text.push(b'\n');
-    }
-    text
+    let parts = lines.into_iter().flat_map(|line| [line, b"\n"]);
+    parts.collect::<Vec<_>>().concat()
 }
 
 /// What is filed of letters that are being taken out.

@@ -301,10 +301,9 @@ impl Schedule {
 
     /// Rows per second of late; none when nothing is known.
     pub(super) fn density(&self) -> Option<f64> {
-        let stretches = self.coverage.stretches().iter().rev();
         let mut rows = 0.0;
         let mut span = TimeDelta::zero();
-        for stretch in stretches.filter(|one| matches!(one.phase, Phase::Settling(_))) {
+        for stretch in self.coverage.settling().rev() {
             rows += stretch.rows;
             span += stretch.window.span();
             if span >= OF_LATE {

@@ -8,10 +8,7 @@ use tokio::time::Instant;
 
 use super::{SHORTEST_SPAN, Schedule};
 use crate::decide::{
-    coverage::{
-        Phase,
-        windows::{is_part, joins, with},
-    },
+    coverage::windows::{is_part, joins, with},
     spans::whole_seconds,
 };
 
@@ -84,9 +81,7 @@ impl Schedule {
 
     /// What settles, was asked for in vain, and was not read since.
     pub(super) fn failing(&self) -> impl Iterator<Item = Window> {
-        let stretches = self.coverage.stretches().iter();
-        let settling = stretches.filter(|one| matches!(one.phase, Phase::Settling(_)));
-        settling.flat_map(|one| {
+        self.coverage.settling().flat_map(|one| {
             let in_vain = self.rests.rested.iter().chain(&self.rests.narrowed);
             in_vain.filter_map(|failed| failed.intersection(one.window))
         })
