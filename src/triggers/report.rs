@@ -5,14 +5,12 @@ mod figures;
 mod orders;
 mod snapshot;
 
-use base::{
-    Clock,
-    clock::{Reading, Step},
-};
-use chrono::{DateTime, TimeDelta, Utc};
+use base::{Clock, clock::Step};
+use chrono::{DateTime, Utc};
 use collect::{Event, Lane, Observer, PageCount, evidence::Loss};
 use rows::{Window, exclude::Rule};
 use sekoia::{Context, Heartbeat, Intake, Log, Side};
+use tokio::time::Instant;
 
 use self::figures::{ByRule, Figures};
 use super::{
@@ -28,7 +26,6 @@ use super::{
 pub(super) struct Report {
     log: Log,
     clock: Clock,
-    began: Reading,
     heartbeat: Heartbeat,
     intake: Intake,
     figures: Figures,
@@ -45,7 +42,6 @@ impl Report {
     ) -> Self {
         Self {
             log: context.log.clone(),
-            began: context.clock.reading(),
             clock: context.clock.clone(),
             heartbeat: context.heartbeat.clone(),
             intake: intake.clone(),
@@ -53,13 +49,6 @@ impl Report {
             summary: Summary::default(),
             working,
         }
-    }
-
-    /// The time as it goes on, also when the clock is set: the summary waits by it.
-    fn steady_time(&self) -> DateTime<Utc> {
-        let passed = self.clock.reading().since(self.began.instant);
-        let time = self.began.wall.checked_add_signed(passed);
-        time.unwrap_or(self.began.wall)
     }
 
     fn begun(&self, what: &str, range: Window, resumed: bool) {
@@ -74,15 +63,16 @@ impl Report {
         let figures = &self.figures;
         figures.lanes.get_or_create(&[("lane", lane.word())]).inc();
         figures.requests.get_or_create(&[("status", "200")]).inc();
-        let count = |kind, rows: usize| {
+        for (kind, rows) in [
+            ("new", page.new),
+            ("late", page.late),
+            ("changed", page.changed),
+            ("known", page.known),
+            ("excluded", page.excluded),
+        ] {
             let figure = figures.rows.get_or_create(&[("kind", kind)]);
             figure.inc_by(rows as u64);
-        };
-        count("new", page.new);
-        count("late", page.late);
-        count("changed", page.changed);
-        count("known", page.known);
-        count("excluded", page.excluded);
+        }
     }
 
     fn excluded(&self, rule: Rule, rows: usize, again: usize) {
@@ -136,7 +126,7 @@ impl Report {
 
     fn outside(&self, window: Window, rows: usize) {
         self.figures.outside.inc_by(rows as u64);
-        if let Some(rows) = self.summary.outside(rows, self.steady_time()) {
+        if let Some(rows) = self.summary.outside(rows, Instant::now()) {
             self.log.warning(format!(
                 "Microsoft does not keep to the window that it is asked for: {rows} rows were \
                  received outside of it, the last of them shown for {window}. Each is delivered \
@@ -149,7 +139,7 @@ impl Report {
         let Loss {
             window, evidence, ..
         } = loss;
-        self.figures.lost.inc_by(seconds(window.span()));
+        self.figures.lost.inc_by(window.span().as_seconds_f64());
         let proof = evidence.map_or_else(String::new, |evidence| {
             let [first, second] = evidence.refusals;
             format!(
@@ -210,7 +200,9 @@ impl Observer for Report {
                     ));
                 }
             }
-            Event::FirstSeen(lateness) => self.figures.lateness.observe(seconds(lateness)),
+            Event::FirstSeen(lateness) => {
+                self.figures.lateness.observe(lateness.as_seconds_f64());
+            }
             Event::Snapshot(snapshot) => self.snapshot(&snapshot),
             Event::WindowRead { rows, new } => {
                 self.heartbeat.succeeded(Side::Source);
@@ -286,7 +278,8 @@ impl Observer for Report {
                  are read now."
             )),
             Event::Unsettled(window) => {
-                self.figures.unsettled.inc_by(seconds(window.span()));
+                let span = window.span().as_seconds_f64();
+                self.figures.unsettled.inc_by(span);
                 self.log.warning(format!(
                     "The rows received from {window} are not read again, as neither the quota nor the \
                      answers have allowed for it in twice the time of `settle_time`: what surfaced late \
@@ -369,10 +362,6 @@ impl Observer for Report {
             )),
         }
     }
-}
-
-fn seconds(span: TimeDelta) -> f64 {
-    span.as_seconds_f64()
 }
 
 fn number(count: usize) -> i64 {

@@ -1,13 +1,14 @@
 //! One line a minute that tells a person how the collection stands.
 
-use std::{collections::BTreeSet, sync::Mutex};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use base::lock;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use collect::{PageCount, Snapshot};
 use microsoft::BOUND;
 use rows::exclude::Rule;
 use sekoia::Level;
+use tokio::time::Instant;
 
 use super::{
     exclusions::{self, Taken},
@@ -15,37 +16,37 @@ use super::{
 };
 
 /// A line is written at most this often.
-const PERIOD: TimeDelta = TimeDelta::minutes(1);
+const PERIOD: Duration = Duration::from_secs(60);
 
 /// How often nothing is reported when nothing happens.
-const QUIET_PERIOD: TimeDelta = TimeDelta::minutes(10);
+const QUIET_PERIOD: Duration = Duration::from_secs(600);
 
 /// How often a warning is repeated that has not lost its reason.
-const REPEATED: TimeDelta = TimeDelta::hours(24);
+const REPEATED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A clock that is off by more is worth a warning.
 const NOTABLE: TimeDelta = TimeDelta::minutes(1);
 
 /// Timers are not exact to the millisecond.
-const EARLY: TimeDelta = TimeDelta::seconds(2);
+const EARLY: Duration = Duration::from_secs(2);
 
-/// What has happened since the last line.
+/// What has happened since the last line. The clock on the wall may be set meanwhile, and tells nothing here.
 #[derive(Debug, Default)]
 pub(super) struct Summary(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    since: Option<DateTime<Utc>>,
+    since: Option<Instant>,
     begun: bool,
     count: PageCount,
-    said_coarse: Option<DateTime<Utc>>,
-    said_better: Option<DateTime<Utc>>,
-    said_skew: Option<DateTime<Utc>>,
-    said_small_skew: Option<DateTime<Utc>>,
-    said_outside: Option<DateTime<Utc>>,
+    said_coarse: Option<Instant>,
+    said_better: Option<Instant>,
+    said_skew: Option<Instant>,
+    said_small_skew: Option<Instant>,
+    said_outside: Option<Instant>,
     /// Rows outside of their window since then.
     outside: usize,
-    said_greedy: Option<DateTime<Utc>>,
+    said_greedy: Option<Instant>,
     /// Rows since then that would have been sent without rules, and what each rule took of them.
     wanted: u64,
     taken: Taken,
@@ -84,19 +85,18 @@ impl Summary {
 
     /// Rows were shown for a window in which they were not received. How many since that was said
     /// last, when it is to be said again.
-    pub(super) fn outside(&self, rows: usize, now: DateTime<Utc>) -> Option<usize> {
+    pub(super) fn outside(&self, rows: usize, now: Instant) -> Option<usize> {
         let mut state = lock(&self.0);
         state.outside += rows;
         due(&mut state.said_outside, now).then(|| std::mem::take(&mut state.outside))
     }
 
     /// What there is to say now. What is missing will be read in the time `left`, as far as that is known.
-    /// The time must go on evenly, also when the clock is set.
     pub(super) fn lines(
         &self,
         snapshot: &Snapshot,
         left: Option<TimeDelta>,
-        now: DateTime<Utc>,
+        now: Instant,
     ) -> Vec<(Level, String)> {
         let mut state = lock(&self.0);
         let state = &mut *state;
@@ -129,7 +129,7 @@ impl Summary {
 }
 
 impl State {
-    fn skew(&mut self, skew: TimeDelta, now: DateTime<Utc>) -> Option<(Level, String)> {
+    fn skew(&mut self, skew: TimeDelta, now: Instant) -> Option<(Level, String)> {
         let off = skew.abs();
         if off <= NOTABLE {
             return None;
@@ -156,7 +156,7 @@ impl State {
     }
 
     /// Which rules take more than half of the rows.
-    fn greedy(&mut self, now: DateTime<Utc>) -> Option<String> {
+    fn greedy(&mut self, now: Instant) -> Option<String> {
         let told = exclusions::greedy(&self.taken, self.wanted)?;
         due(&mut self.said_greedy, now).then(|| {
             (self.wanted, self.taken) = Default::default();
@@ -171,7 +171,7 @@ impl State {
         &mut self,
         snapshot: &Snapshot,
         left: Option<TimeDelta>,
-        now: DateTime<Utc>,
+        now: Instant,
     ) -> Option<String> {
         // The first moment has nothing to tell yet.
         let since = *self.since.get_or_insert(now);
@@ -224,7 +224,7 @@ impl State {
     }
 }
 
-fn due(said: &mut Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+fn due(said: &mut Option<Instant>, now: Instant) -> bool {
     let due = said.is_none_or(|at| now - at >= REPEATED);
     if due {
         *said = Some(now);
@@ -232,21 +232,25 @@ fn due(said: &mut Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     due
 }
 
-fn period_of(passed: TimeDelta) -> String {
-    match (passed + TimeDelta::seconds(30)).num_minutes() {
+fn period_of(passed: Duration) -> String {
+    match (passed.as_secs() + 30) / 60 {
         ..=1 => "minute".to_owned(),
-        minutes => words::in_two_units(TimeDelta::minutes(minutes)),
+        minutes => words::in_two_units(TimeDelta::minutes(minutes.cast_signed())),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use chrono::DateTime;
     use collect::MissingTime;
 
     use super::*;
 
-    fn at(minutes: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
+    fn at(minutes: u64) -> Instant {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *START + Duration::from_secs(minutes * 60)
     }
 
     fn snapshot() -> Snapshot {
@@ -294,7 +298,7 @@ mod tests {
     }
 
     /// What is said of a clock that is off by so many seconds.
-    fn of_clock(summary: &Summary, minutes: i64, seconds: i64) -> Option<(Level, String)> {
+    fn of_clock(summary: &Summary, minutes: u64, seconds: i64) -> Option<(Level, String)> {
         let skew = Some(TimeDelta::seconds(seconds));
         let lines = summary.lines(&Snapshot { skew, ..snapshot() }, None, at(minutes));
         let mut lines = lines.into_iter();
@@ -334,7 +338,7 @@ mod tests {
     fn says_what_is_missing_and_what_to_change() {
         let summary = Summary::default();
         let snapshot = Snapshot {
-            oldest_missing: Some(at(-1600)),
+            oldest_missing: DateTime::from_timestamp(1_800_000_000 - 1600 * 60, 0),
             missing: MissingTime {
                 span: TimeDelta::minutes(1500),
                 gaps: 1,

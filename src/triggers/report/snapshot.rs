@@ -1,10 +1,10 @@
 //! How far the collection has come.
 
-use chrono::{DateTime, Utc};
 use collect::{CheckpointLag, MissingTime, Snapshot};
 use sekoia::{Level, Metrics};
+use tokio::time::Instant;
 
-use super::{Report, figures::Figures, number, seconds};
+use super::{Report, figures::Figures, number};
 use crate::triggers::privacy::Hidden;
 
 impl Report {
@@ -24,25 +24,18 @@ impl Report {
         self.figures.behind_from.set(behind_from.num_seconds());
     }
 
-    /// So much is missing. When it will be read, as far as the pace tells.
-    pub(super) fn lacks(&self, missing: MissingTime) -> Option<DateTime<Utc>> {
-        let MissingTime { age, span, gaps } = missing;
-        let now = self.clock.now();
+    pub(super) fn snapshot(&self, snapshot: &Snapshot) {
+        let MissingTime { age, span, gaps } = snapshot.missing;
         self.figures.oldest_missing.set(age.num_seconds());
         self.figures.missing.set(span.num_seconds());
         self.figures.gaps.set(number(gaps));
-        self.working.lacks(span, now)
-    }
-
-    pub(super) fn snapshot(&self, snapshot: &Snapshot) {
-        let now = self.clock.now();
-        let caught_up = self.lacks(snapshot.missing);
         self.figures.known.set(number(snapshot.known));
         let skew = snapshot.skew.unwrap_or_default();
-        self.figures.skew.set(seconds(skew));
+        self.figures.skew.set(skew.as_seconds_f64());
         self.figures.refused.set(snapshot.refused.num_seconds());
-        let left = caught_up.map(|at| at - now);
-        for (level, text) in self.summary.lines(snapshot, left, self.steady_time()) {
+        let now = self.clock.now();
+        let left = self.working.lacks(span, now).map(|at| at - now);
+        for (level, text) in self.summary.lines(snapshot, left, Instant::now()) {
             match level {
                 Level::Debug | Level::Info => self.log.info(text),
                 Level::Warning => self.log.warning(text),
