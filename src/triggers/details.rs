@@ -59,22 +59,16 @@ impl Inquiry {
     }
 }
 
-/// How the rows have gone of which details are wanted.
-pub(super) type Fates = BTreeMap<DetailsFate, u64>;
-
 /// Of rows with which statuses details are wanted, and how they have gone, for machines.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Detailed {
     pub(super) statuses: Vec<String>,
     pub(super) rows: BTreeMap<String, u64>,
 }
 
 impl Detailed {
-    pub(super) fn new(statuses: &[String], fates: &Fates) -> Self {
-        let rows = DetailsFate::ALL.map(|fate| {
-            let rows = fates.get(&fate).copied().unwrap_or(0);
-            (fate.word().to_owned(), rows)
-        });
+    pub(super) fn new(statuses: &[String]) -> Self {
+        let rows = DetailsFate::ALL.map(|fate| (fate.word().to_owned(), 0));
         Self {
             statuses: statuses.to_vec(),
             rows: BTreeMap::from(rows),

@@ -1,7 +1,6 @@
 //! What a collection is doing at the moment, as `/health` tells it to `status`.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -16,7 +15,7 @@ use serde_json::json;
 use tokio::{task, time::Instant};
 
 use super::{
-    details::{Detailed, Fates},
+    details::Detailed,
     exclusions::{Taken, TakenOut, taken_out},
     privacy::Hidden,
 };
@@ -75,8 +74,8 @@ struct Now {
     hidden: Hidden,
     /// Rows that each rule took out since the run began.
     excluded: Taken,
-    /// Of rows with which statuses details are wanted, and how they have gone since the run began.
-    details: (Vec<String>, Fates),
+    /// Since the run began.
+    details: Detailed,
     mass_mail: MassMail,
 }
 
@@ -85,7 +84,7 @@ impl Working {
     pub(super) fn new(hidden: Hidden, statuses: &[String]) -> Self {
         let now = Now {
             hidden,
-            details: (statuses.to_vec(), Fates::default()),
+            details: Detailed::new(statuses),
             ..Now::default()
         };
         Self(Arc::new(Mutex::new(now)))
@@ -108,9 +107,8 @@ impl Working {
     /// So much is missing. When it will be read, as far as the pace tells.
     pub(super) fn lacks(&self, missing: TimeDelta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut state = self.lock();
-        let caught_up = state.eta.observe(missing, now);
-        state.caught_up = caught_up;
-        caught_up
+        state.caught_up = state.eta.observe(missing, now);
+        state.caught_up
     }
 
     pub(super) fn excludes(&self, rule: Rule, rows: u64) {
@@ -119,7 +117,8 @@ impl Working {
 
     /// So many rows more have gone like this.
     pub(super) fn details(&self, fate: DetailsFate, rows: u64) {
-        *self.lock().details.1.entry(fate).or_default() += rows;
+        let fate = fate.word().to_owned();
+        *self.lock().details.rows.entry(fate).or_default() += rows;
     }
 
     /// A message was asked for by its id, which has shown so many rows that were not known.
@@ -182,7 +181,6 @@ fn told(
             until: left.and_then(|left| Some(now + TimeDelta::from_std(left).ok()?)),
         }
     };
-    let (statuses, fates) = &state.details;
     Doing {
         lanes: state.activity.busy.iter().map(at_work).collect(),
         next_query: state.activity.next,
@@ -190,7 +188,7 @@ fn told(
         batches_on_their_way: state.activity.batches,
         allowance,
         excluded: taken_out(&state.excluded),
-        details: Detailed::new(statuses, fates),
+        details: state.details.clone(),
         mass_mail: MassMail {
             windows_waiting: state.activity.completing,
             ..state.mass_mail
@@ -210,18 +208,15 @@ const RESTS: TimeDelta = TimeDelta::minutes(5);
 
 /// Remembers how much was missing of late.
 #[derive(Clone, Debug, Default)]
-struct Eta(VecDeque<(DateTime<Utc>, TimeDelta)>);
+struct Eta(Vec<(DateTime<Utc>, TimeDelta)>);
 
 impl Eta {
     /// So much is missing now. When that will be none; none when the pace does not tell.
     fn observe(&mut self, missing: TimeDelta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let is_of_late = |at: DateTime<Utc>| at <= now && now - at <= LATELY;
-        let is_old = |(at, _): &mut (DateTime<Utc>, TimeDelta)| !is_of_late(*at);
-        while self.0.pop_front_if(is_old).is_some() {}
-        // A clock that was set back.
-        self.0.retain(|(at, _)| *at <= now);
-        self.0.push_back((now, missing));
-        let (since, before) = *self.0.front()?;
+        // A clock that was set back makes what was observed one of the future.
+        self.0.retain(|(at, _)| *at <= now && now - *at <= LATELY);
+        self.0.push((now, missing));
+        let (since, before) = *self.0.first()?;
         let (took, read) = (now - since, before - missing);
         let mut latest_first = self.0.iter().rev();
         let was_more = latest_first.find(|(_, before)| *before > missing);
