@@ -50,13 +50,6 @@ const FILES: [(&str, &str); 16] = [
     (SIGN_IN_FILE, "version"),
 ];
 
-/// Files that are kept twice, each with the other one, and the key of the version in both.
-const PAIRS: [(&str, &str, &str); 3] = [
-    (STATE_FILE, StateFile::COPY, STATE_VERSION),
-    (TENANT_FILE, TENANT_COPY, "version"),
-    (TENANT_COPY, TENANT_FILE, "version"),
-];
-
 /// Reads the version in the name of a file.
 type VersionOf = fn(&str) -> Option<u64>;
 
@@ -107,7 +100,7 @@ impl Later {
             };
             let version = version(&text, key);
             if let Some(version) = version.filter(|version| *version > VERSION)
-                && !is_flipped(storage, name, &text, version).await?
+                && !is_flipped(storage, (name, key), &text, version).await?
             {
                 return Ok(Some(Self {
                     name: name.to_owned(),
@@ -136,24 +129,21 @@ impl Later {
 /// after all is believed by its number, when all else is as this version writes it.
 async fn is_flipped(
     storage: &Storage,
-    name: &str,
+    (name, key): (&str, &str),
     text: &[u8],
     version: u64,
 ) -> Result<bool, StorageError> {
-    let is_as_written = match name {
+    let is_one_bit_off = is_one_bit_off(version);
+    let copy = match name {
         TIMELINE_FILE => return Ok(!timeline::is_intact(text)),
-        QUOTA_FILE => Some(is_as_written::<UsedQuota>(text)),
-        SERVICE_FILE => Some(is_as_written::<Decision>(text)),
-        SIGN_IN_FILE => Some(is_as_written::<RefusedPassword>(text)),
-        FIRST_START_FILE => Some(is_as_written::<FirstStart>(text)),
-        _ => None,
-    };
-    if let Some(is_as_written) = is_as_written {
-        return Ok(is_as_written && is_one_bit_off(version));
-    }
-    let mut pairs = PAIRS.into_iter();
-    let Some((_, copy, key)) = pairs.find(|(file, ..)| *file == name) else {
-        return Ok(false);
+        QUOTA_FILE => return Ok(is_one_bit_off && is_as_written::<UsedQuota>(text)),
+        SERVICE_FILE => return Ok(is_one_bit_off && is_as_written::<Decision>(text)),
+        SIGN_IN_FILE => return Ok(is_one_bit_off && is_as_written::<RefusedPassword>(text)),
+        FIRST_START_FILE => return Ok(is_one_bit_off && is_as_written::<FirstStart>(text)),
+        STATE_FILE => StateFile::COPY,
+        TENANT_FILE => TENANT_COPY,
+        TENANT_COPY => TENANT_FILE,
+        _ => return Ok(false),
     };
     let Some(mut before) = read::<Map<String, Value>>(storage, copy).await? else {
         return Ok(false);
@@ -182,16 +172,33 @@ fn is_one_bit_off(version: u64) -> bool {
     found.len() == known.len() && wrong == 1
 }
 
+/// What a file tells.
+pub(super) enum FileContent<T> {
+    Missing,
+    Damaged,
+    Whole(T),
+}
+
+impl<T: DeserializeOwned> FileContent<T> {
+    pub(super) async fn of(storage: &Storage, name: &str) -> Result<Self, StorageError> {
+        match storage.read(name).await {
+            Ok(None) => Ok(Self::Missing),
+            Ok(Some(text)) => Ok(serde_json::from_slice(&text).map_or(Self::Damaged, Self::Whole)),
+            Err(error) if error.is_damage().is_some() => Ok(Self::Damaged),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// The content of a file; none when it is missing or damaged.
 pub(super) async fn read<T: DeserializeOwned>(
     storage: &Storage,
     name: &str,
 ) -> Result<Option<T>, StorageError> {
-    match storage.read(name).await {
-        Ok(text) => Ok(text.and_then(|text| serde_json::from_slice(&text).ok())),
-        Err(error) if error.is_damage().is_some() => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(match FileContent::of(storage, name).await? {
+        FileContent::Whole(content) => Some(content),
+        FileContent::Missing | FileContent::Damaged => None,
+    })
 }
 
 fn version(text: &[u8], key: &str) -> Option<u64> {

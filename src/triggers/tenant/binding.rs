@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Origin, Subject};
-use crate::triggers::formats::VERSION;
+use crate::triggers::formats::{FileContent, VERSION, read};
 
 /// Tells whose the state is that lies beside it.
 pub(in crate::triggers) const TENANT_FILE: &str = "tenant.json";
@@ -113,20 +113,20 @@ pub(super) async fn find(
     folder: &str,
     subject: Option<&Subject>,
 ) -> Result<Option<(Binding, Witness)>, StorageError> {
-    let file = content(files, TENANT_FILE).await?;
-    let copy = content(files, TENANT_COPY).await?.unwrap_or_default();
+    let file: FileContent<Binding> = FileContent::of(files, TENANT_FILE).await?;
+    let copy: Option<Binding> = read(files, TENANT_COPY).await?;
     let is_about = |binding: &Binding| {
         subject.is_some_and(|subject| binding.likeness(subject) == Likeness::Same)
     };
     Ok(match (file, copy) {
-        (Ok(Some(file)), Some(copy)) if file == copy => Some((file, Witness::Both)),
-        (Ok(Some(file)), Some(copy)) if is_about(&copy) && !is_about(&file) => {
+        (FileContent::Whole(file), Some(copy)) if file == copy => Some((file, Witness::Both)),
+        (FileContent::Whole(file), Some(copy)) if is_about(&copy) && !is_about(&file) => {
             Some((copy, Witness::Copy))
         }
-        (Ok(Some(file)), _) => Some((file, Witness::File)),
+        (FileContent::Whole(file), _) => Some((file, Witness::File)),
         (_, Some(copy)) => Some((copy, Witness::Copy)),
-        (Ok(None), None) => None,
-        (Err(_), None) => Some(
+        (FileContent::Missing, None) => None,
+        (FileContent::Damaged, None) => Some(
             by_folder(folder, subject).unwrap_or_else(|| (Binding::nobody_s(), Witness::Nothing)),
         ),
     })
@@ -140,24 +140,6 @@ pub(super) fn by_folder(folder: &str, subject: Option<&Subject>) -> Option<(Bind
         None => Binding::new(&Subject::of_folder(folder)?),
     };
     Some((binding, Witness::Folder))
-}
-
-/// What a file holds, or why it is damaged; none when there is none.
-async fn content(
-    files: &Storage,
-    name: &str,
-) -> Result<Result<Option<Binding>, String>, StorageError> {
-    match files.read(name).await {
-        Ok(None) => Ok(Ok(None)),
-        Ok(Some(text)) => {
-            let binding = serde_json::from_slice(&text);
-            Ok(binding.map(Some).map_err(|error| error.to_string()))
-        }
-        Err(error) => match error.is_damage() {
-            Some(reason) => Ok(Err(reason)),
-            None => Err(error),
-        },
-    }
 }
 
 /// Writes what tells whose the state in a folder is, where that is not whole.
