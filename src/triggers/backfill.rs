@@ -24,7 +24,7 @@ use super::{
     message_trace_oauth::OauthSettings,
     service_choice::Decision,
     source::QUOTA_FILE,
-    state,
+    state::Kept,
     tenant::{self, First, Origin, Subject},
     words::span,
 };
@@ -71,7 +71,10 @@ impl BackfillStanding {
                 coverage.has_begun().then(|| coverage.origin())
             }
             // Of another module there is no more than its position.
-            Found::Nothing | Found::Damaged(_) => state::checkpoint(storage).await?,
+            Found::Nothing | Found::Damaged(_) => {
+                let kept = Kept::in_storage(storage).await;
+                kept.map_err(io::Error::other)?.come_to()
+            }
         };
         let order = BackfillOrder::load(&store).await?;
         let progress = match &order {
@@ -156,26 +159,20 @@ impl TriggerSettings {
         }
     }
 
-    fn subject(&self) -> Subject {
+    /// Whose mail is collected, and the settings that every trigger has.
+    fn common(&self) -> (Subject, &Collection) {
         match self {
-            Self::Account(settings) => settings.subject(),
-            Self::Graph(settings) => settings.subject(),
-            Self::Oauth(settings) => settings.subject(),
-        }
-    }
-
-    fn collection(&self) -> &Collection {
-        match self {
-            Self::Account(settings) => &settings.collection,
-            Self::Graph(settings) => &settings.collection,
-            Self::Oauth(settings) => &settings.collection,
+            Self::Account(settings) => (settings.subject(), &settings.collection),
+            Self::Graph(settings) => (settings.subject(), &settings.collection),
+            Self::Oauth(settings) => (settings.subject(), &settings.collection),
         }
     }
 }
 
 /// Looks for the files of the tenant that the settings are about; nothing is changed.
 pub(crate) async fn enter(session: &mut OfflineSession<'_>) -> Result<(), RunError> {
-    let subject = TriggerSettings::of(session)?.subject();
+    let settings = TriggerSettings::of(session)?;
+    let (subject, _) = settings.common();
     let all = &session.context.storage;
     let folder = tenant::look(all, &subject).await?;
     for files in [all, &all.inside(&folder)] {
@@ -191,12 +188,13 @@ pub(crate) async fn own_files(
     files: &Storage,
 ) -> Result<Storage, RunError> {
     let settings = TriggerSettings::of(session)?;
+    let (subject, collection) = settings.common();
     let first = First {
         now: session.context.clock.now(),
-        start_time: settings.collection().start_time(),
+        start_time: collection.start_time(),
     };
     let log = &session.context.log;
-    let folder = tenant::take(files, &settings.subject(), first, log).await?;
+    let folder = tenant::take(files, &subject, first, log).await?;
     Ok(files.inside(&folder))
 }
 
@@ -209,7 +207,8 @@ pub(crate) async fn letters(
     let mut context = session.context.clone();
     context.storage = files;
     let settings = TriggerSettings::of(session)?;
-    super::letters::perform(settings.collection(), &context, order).await
+    let (_, collection) = settings.common();
+    super::letters::perform(collection, &context, order).await
 }
 
 /// How far back the service keeps rows that the trigger reads at present.

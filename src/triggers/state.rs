@@ -31,17 +31,6 @@ const SHOWN: usize = 80;
 /// A position goes by the service's clock, which may be ahead of ours by so much without a word.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
-/// The position in these files, for people.
-pub(super) async fn checkpoint(storage: &Storage) -> io::Result<Option<DateTime<Utc>>> {
-    let found = Found::in_storage(storage).await;
-    Ok(match found.map_err(io::Error::other)? {
-        Found::Checkpoint { checkpoint, .. } | Found::Instead { checkpoint, .. } => {
-            Some(checkpoint)
-        }
-        Found::Nothing | Found::Unusable(_) => None,
-    })
-}
-
 /// The timeline in these files, for people. As for a run, something else in its place is damage.
 pub(super) async fn timeline_in(storage: &Storage) -> Result<timeline::Found, StorageError> {
     match storage.read(TIMELINE_FILE).await {
@@ -95,6 +84,19 @@ impl Kept {
         })
     }
 
+    /// The position, where it can be used.
+    fn at(&self) -> Option<DateTime<Utc>> {
+        match self.position {
+            Position::At(at) => Some(at),
+            Position::Absent | Position::Unusable(_) => None,
+        }
+    }
+
+    /// Up to when a collection has delivered, as far as the position or its copy tells.
+    pub(super) fn come_to(&self) -> Option<DateTime<Utc>> {
+        self.at().or(self.copy)
+    }
+
     /// Where a collection has come to, as far as that can be told before its service has told the time;
     /// none when nothing that is kept tells it.
     pub(super) fn missing_from(
@@ -103,10 +105,7 @@ impl Kept {
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
         let is_plausible = |at: &DateTime<Utc>| is_plausible(*at, now);
-        let position = match self.position {
-            Position::At(at) => Some(at).filter(is_plausible),
-            Position::Absent | Position::Unusable(_) => None,
-        };
+        let position = self.at().filter(is_plausible);
         let begun = known(timeline).filter(|timeline| timeline.coverage.has_begun());
         let kept = begun.map(|timeline| timeline.checkpoint);
         let others = [self.copy, kept].into_iter().flatten();
@@ -116,11 +115,7 @@ impl Kept {
     /// Whether the position or its copy tells where a collection has come to. One in the future may be nobody's:
     /// then it begins where the first start would have, also when this one gets no answer.
     pub(super) fn has_position(&self, now: DateTime<Utc>) -> bool {
-        let position = match self.position {
-            Position::At(at) => Some(at),
-            Position::Absent | Position::Unusable(_) => None,
-        };
-        let mut either = [position, self.copy].into_iter().flatten();
+        let mut either = [self.at(), self.copy].into_iter().flatten();
         either.any(|at| is_plausible(at, now))
     }
 }

@@ -159,7 +159,7 @@ async fn bound_in(
     subject: Option<&Subject>,
 ) -> Result<Option<Bound>, StorageError> {
     let files = storage.inside(folder);
-    let checkpoint = come_to(&files).await?;
+    let checkpoint = Kept::in_storage(&files).await?.come_to();
     let found = find(&files, folder, subject).await?;
     // It was begun to its end, but for the file that says so.
     let found = found.or_else(|| by_folder(folder, subject).filter(|_| checkpoint.is_some()));
@@ -176,15 +176,6 @@ async fn bound_in(
 fn folder_of(name: &str) -> Option<&str> {
     let (end, _) = name.match_indices('/').nth(2)?;
     name.get(..end)
-}
-
-/// Up to when a state has delivered, as far as it tells.
-async fn come_to(files: &Storage) -> Result<Option<DateTime<Utc>>, StorageError> {
-    let Kept { position, copy, .. } = Kept::in_storage(files).await?;
-    Ok(match position {
-        Position::At(checkpoint) => Some(checkpoint),
-        _ => copy,
-    })
 }
 
 /// Whether a state tells of no mail: no service has answered to its tenant.
