@@ -4,7 +4,6 @@ use std::io;
 
 use chrono::{DateTime, Utc};
 use collect::{
-    Sink as _,
     letters::{
         Letters, Room, Stock, UNHIDDEN,
         order::{LettersOrder, LettersOutcome, Work},
@@ -16,7 +15,6 @@ use sekoia::{Context, RunError, Storage};
 
 use super::{
     collection::Collection,
-    sink::Delivery,
     words::{counted, moment, span},
 };
 
@@ -73,10 +71,7 @@ pub(super) async fn perform(
     order: LettersOrder,
 ) -> Result<LettersOutcome, RunError> {
     let store = context.storage.clone();
-    let sink = Delivery {
-        intake: settings.intake(context)?,
-        pretended: false,
-    };
+    let intake = settings.intake(context)?;
     let mut privacy = settings.hiding.privacy()?;
     let mut letters = Letters::open(&store, settings.owner(), Room::WIDE).await?;
     let now = || context.clock.now();
@@ -88,10 +83,11 @@ pub(super) async fn perform(
             None => Ok(event),
         };
         let answer = match event {
-            Ok(event) => sink.offer(event.as_bytes()).await,
-            Err(Unhidden) => Some(Err(UNHIDDEN.to_owned())),
+            Ok(event) => intake.offer(event.as_bytes()).await,
+            Err(Unhidden) => Ok(Err(UNHIDDEN.to_owned())),
         };
-        let Some(answer) = answer else {
+        // A stop: the rest is left for the next time.
+        let Ok(answer) = answer else {
             break;
         };
         let kept = work.offered(&mut letters, &store, now(), &id, &answer);
