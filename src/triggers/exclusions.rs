@@ -58,11 +58,6 @@ pub(super) const fn setting(list: List) -> &'static str {
     }
 }
 
-/// A rule in words, without what it says: that may be the address of a person.
-pub(super) fn name(rule: Rule) -> String {
-    format!("{} {}", setting(rule.list), rule.number)
-}
-
 /// How many rows each rule took out.
 pub(super) type Taken = BTreeMap<Rule, u64>;
 
@@ -83,14 +78,17 @@ pub(super) fn taken_out(taken: &Taken) -> Vec<TakenOut> {
     rules.collect()
 }
 
-/// The rules that took more than half of so many rows, in words; none when there are too few rows to tell.
+/// The rules that took more than half of so many rows, in words; none when there are too few rows to tell. What a
+/// rule says is not told: it may be the address of a person.
 pub(super) fn greedy(taken: &Taken, rows: u64) -> Option<String> {
     /// Of fewer rows half may be chance.
     const TELLING: u64 = 50;
     let greedy = taken.iter().filter(|(_, taken)| **taken * 2 > rows);
-    let greedy: Vec<String> = greedy
-        .map(|(rule, taken)| format!("the rule {} takes out {taken} of {rows} rows", name(*rule)))
-        .collect();
+    let greedy = greedy.map(|(Rule { list, number }, taken)| {
+        let setting = setting(*list);
+        format!("the rule {setting} {number} takes out {taken} of {rows} rows")
+    });
+    let greedy: Vec<String> = greedy.collect();
     (rows >= TELLING && !greedy.is_empty()).then(|| greedy.join(", "))
 }
 

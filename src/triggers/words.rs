@@ -39,12 +39,9 @@ pub(crate) fn in_two_units(span: TimeDelta) -> String {
 
 /// A row by what a person finds it by.
 pub(crate) fn named(row: &RowName) -> String {
-    let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());
-    format!(
-        "{} to {}",
-        part(&row.message_trace_id),
-        part(&row.recipient)
-    )
+    let parts = [&row.message_trace_id, &row.recipient];
+    let [id, recipient] = parts.map(|part| part.as_deref().unwrap_or("unknown"));
+    format!("{id} to {recipient}")
 }
 
 /// What rules have to do with rows of an hour that seem to be missing, as a part of a sentence; empty when

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::Damage;
-use rows::{Page, RowRef, Window, exclude::Exclusions, privacy::Privacy};
+use rows::{Damage, Page, RowRef, Window, exclude::Exclusions, privacy::Privacy};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -72,7 +71,8 @@ impl Sample {
 
     pub(super) fn facts(&self) -> Value {
         let sample = self.row.as_ref().map(|row| {
-            json!({"sender": row.sender(), "recipient": row.recipient(), "status": row.status})
+            let [sender, recipient] = row.addresses();
+            json!({"sender": sender, "recipient": recipient, "status": row.status})
         });
         json!({
             "rows": self.rows,
@@ -144,12 +144,9 @@ impl Row {
         serde_json::from_slice(&hidden).ok()
     }
 
-    fn sender(&self) -> String {
-        shortened(self.sender.as_deref())
-    }
-
-    fn recipient(&self) -> String {
-        shortened(self.recipient.as_deref())
+    /// Sender and recipient, shortened.
+    fn addresses(&self) -> [String; 2] {
+        [&self.sender, &self.recipient].map(|address| shortened(address.as_deref()))
     }
 }
 
@@ -167,13 +164,11 @@ impl fmt::Display for Sample {
             moment(newest)
         )?;
         match &self.row {
-            Some(row) => write!(
-                f,
-                "{} to {}, {}",
-                row.sender(),
-                row.recipient(),
-                row.status.as_deref().unwrap_or("without a status")
-            )?,
+            Some(row) => {
+                let [sender, recipient] = row.addresses();
+                let status = row.status.as_deref().unwrap_or("without a status");
+                write!(f, "{sender} to {recipient}, {status}")?;
+            }
             None => write!(f, "what it says cannot be shown")?,
         }
         self.tell_oddities(f)

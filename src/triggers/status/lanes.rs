@@ -48,7 +48,7 @@ impl Doing {
 
     /// How long it will take to fill the gaps, as far as that is known.
     pub(super) fn eta(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
-        Some((self.caught_up? - now).max(TimeDelta::zero()))
+        Some(self.caught_up? - now)
     }
 
     pub(super) fn hidden(&self) -> Option<Line> {
@@ -93,7 +93,7 @@ impl Doing {
             _ if !told.is_empty() => told.join("; "),
             Some(next) => format!(
                 "none at work; the newest rows are asked for in {}",
-                left(next, now)
+                span(next - now)
             ),
             None => "none at work".to_owned(),
         };
@@ -116,13 +116,12 @@ impl AtWork {
         } = self;
         let waits = match (waits_for.as_str(), until) {
             ("quota", Some(until)) => {
-                format!("waits for the quota: next request in {}", left(*until, now))
+                let left = span(*until - now);
+                format!("waits for the quota: next request in {left}")
             }
             ("pause", Some(until)) => {
-                format!(
-                    "pauses after a failure: next request in {}",
-                    left(*until, now)
-                )
+                let left = span(*until - now);
+                format!("pauses after a failure: next request in {left}")
             }
             ("answer", _) => "waits for the answer".to_owned(),
             ("turn", _) => "waits for its turn".to_owned(),
@@ -134,9 +133,4 @@ impl AtWork {
             moment(*to)
         )
     }
-}
-
-/// How long until an instant, not less than nothing.
-fn left(until: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    span((until - now).max(TimeDelta::zero()))
 }
