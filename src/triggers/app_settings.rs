@@ -73,28 +73,29 @@ impl App {
         resource: Resource,
         context: &Context,
     ) -> Result<Arc<TokenCache>, RunError> {
-        let mut http = context.http.clone();
-        let identity = match self.credential {
+        let http = match self.credential {
+            // The metadata service is on the machine's own link: no proxy reaches it.
             Kind::ManagedIdentity => {
-                // The metadata service is on the machine's own link: no proxy reaches it.
-                http = Http::client(&ClientOptions::default()).map_err(RunError::failed)?;
-                let endpoint = from_environment(context, METADATA)?;
-                let usual = || METADATA_SERVICE.parse().map_err(RunError::failed);
-                Identity::Managed {
-                    endpoint: endpoint.map_or_else(usual, Ok)?,
-                    client: Some(self.client_id).filter(|client| client != SYSTEM),
-                }
+                Http::client(&ClientOptions::default()).map_err(RunError::failed)?
             }
-            _ => self.registered(context)?,
+            _ => context.http.clone(),
         };
-        let clock = context.clock.clone();
+        let (clock, identity) = (context.clock.clone(), self.identity(context)?);
         Ok(Arc::new(TokenCache::new(http, clock, identity, resource)))
     }
 
-    fn registered(self, context: &Context) -> Result<Identity, RunError> {
+    fn identity(self, context: &Context) -> Result<Identity, RunError> {
         let missing = |setting: &str| RunError::configuration(format!("{setting} is missing"));
         let mut login = self.login_url;
         let credential = match self.credential {
+            Kind::ManagedIdentity => {
+                let endpoint = from_environment(context, METADATA)?;
+                let usual = || METADATA_SERVICE.parse().map_err(RunError::failed);
+                return Ok(Identity::Managed {
+                    endpoint: endpoint.map_or_else(usual, Ok)?,
+                    client: Some(self.client_id).filter(|client| client != SYSTEM),
+                });
+            }
             Kind::Certificate => {
                 let text = self.certificate.ok_or_else(|| missing("certificate"))?;
                 let certificate = Certificate::read(&text, self.certificate_password.as_ref())
@@ -118,7 +119,7 @@ impl App {
                     token_file: PathBuf::from(file),
                 }
             }
-            Kind::ClientSecret | Kind::ManagedIdentity => Credential::ClientSecret(
+            Kind::ClientSecret => Credential::ClientSecret(
                 self.client_secret.ok_or_else(|| missing("client_secret"))?,
             ),
         };
