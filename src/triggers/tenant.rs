@@ -90,7 +90,7 @@ fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
     let own = own.or_else(|| same().next());
     // Of two states of one mail the one that has come further knows what the other has sent.
     let is_own = |one: &&Bound| {
-        let is_same = |own: &Bound| own.binding.is_same(&one.binding) == Some(true);
+        let is_same = |own: &Bound| own.binding.by_guid(&one.binding) == Likeness::Same;
         like(one, Likeness::Same) || own.is_some_and(is_same)
     };
     let come_further = |one: &&Bound| own.is_none_or(|own| one.checkpoint > own.checkpoint);

@@ -27,7 +27,7 @@ pub(super) struct Binding {
     pub(super) in_use: Option<String>,
 }
 
-/// Whether a state is about the tenant of the settings.
+/// Whether a state is about a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
     Same,
@@ -56,28 +56,25 @@ impl Binding {
         self.tenant.is_empty()
     }
 
-    pub(super) fn guid(&self) -> Option<Uuid> {
+    fn guid(&self) -> Option<Uuid> {
         self.tenant_id
             .or_else(|| Uuid::parse_str(&self.tenant).ok())
     }
 
     pub(super) fn likeness(&self, subject: &Subject) -> Likeness {
-        if self.tenant == subject.tenant {
-            return Likeness::Same;
+        match self.tenant == subject.tenant {
+            true => Likeness::Same,
+            false => self.by_guid(&Self::new(subject)),
         }
-        let guid = Uuid::parse_str(&subject.tenant).ok();
-        match guid.zip(self.guid()) {
+    }
+
+    /// Whether both are about one tenant, as far as their GUIDs tell.
+    pub(super) fn by_guid(&self, other: &Self) -> Likeness {
+        match self.guid().zip(other.guid()) {
             Some((one, other)) if one == other => Likeness::Same,
             Some(_) => Likeness::Other,
             None => Likeness::Unknown,
         }
-    }
-
-    /// Whether both are about one tenant, as their GUIDs say; none when these do not tell.
-    pub(super) fn is_same(&self, other: &Self) -> Option<bool> {
-        self.guid()
-            .zip(other.guid())
-            .map(|(one, other)| one == other)
     }
 
     pub(super) fn told(&self) -> String {

@@ -6,7 +6,7 @@ use sekoia::{Log, RunError, StateFile, Storage, StorageError};
 
 use super::{
     Bound, Subject, Taken,
-    binding::{Binding, write},
+    binding::{Binding, Likeness, write},
 };
 use crate::triggers::state::{self, Kept, STATE_FILE};
 
@@ -85,8 +85,8 @@ pub(super) async fn go_on(
         ));
     }
     let maybe = last.filter(|last| {
-        let differs = last.binding.is_same(&found.binding) == Some(false);
-        last.folder != found.folder && !differs
+        let likeness = last.binding.by_guid(&found.binding);
+        last.folder != found.folder && likeness != Likeness::Other
     });
     let Some(maybe) = maybe else {
         return Ok(());
