@@ -215,19 +215,16 @@ impl Found {
     /// Whether it is as it should be, what there is to say, and the same for machines. `begins`
     /// says where a run without a position begins.
     pub(super) fn tell(&self, now: DateTime<Utc>, begins: &str) -> (bool, String, Value) {
-        let facts = |checkpoint: Option<DateTime<Utc>>, writer: Option<&str>| {
-            let from = match self {
-                Self::Checkpoint { known, .. } => known.map(|known| known.from),
-                _ => None,
-            };
-            json!({"complete_from": from, "complete_until": checkpoint, "written_by": writer})
-        };
-        match self {
-            Self::Nothing => (
-                true,
-                format!("none yet: the first run {begins}"),
-                facts(None, None),
-            ),
+        let (is_well, text, checkpoint) = match self {
+            Self::Nothing => (true, format!("none yet: the first run {begins}"), None),
+            Self::Checkpoint { checkpoint, .. } if is_long_ago(*checkpoint, now) => {
+                let text = format!(
+                    "the position {} lies further back than rows are kept anywhere: a run goes on \
+                     by what else is kept, or {begins}",
+                    moment(*checkpoint)
+                );
+                (false, text, None)
+            }
             Self::Checkpoint {
                 checkpoint,
                 by_python,
@@ -238,14 +235,6 @@ impl Found {
                 } else {
                     ("this module", "message-trace")
                 };
-                if is_long_ago(*checkpoint, now) {
-                    let text = format!(
-                        "the position {} lies further back than rows are kept anywhere: a run goes on \
-                         by what else is kept, or {begins}",
-                        moment(*checkpoint)
-                    );
-                    return (false, text, facts(None, None));
-                }
                 let is_past = now - *checkpoint >= -AHEAD;
                 let text = match is_past {
                     true => delivered_until(*checkpoint, writer, *known, now),
@@ -255,7 +244,7 @@ impl Found {
                         moment(*checkpoint)
                     ),
                 };
-                (is_past, text, facts(Some(*checkpoint), Some(name)))
+                (is_past, text, Some((checkpoint, name)))
             }
             Self::Unusable(reason) => {
                 let text = format!(
@@ -263,7 +252,7 @@ impl Found {
                      before the newest row that is remembered as delivered or, when there is none, \
                      {begins}: set the position in it to go on elsewhere"
                 );
-                (false, text, facts(None, None))
+                (false, text, None)
             }
             Self::Instead {
                 checkpoint,
@@ -275,9 +264,16 @@ impl Found {
                      {}, as {witness} tells",
                     moment(*checkpoint)
                 );
-                (true, text, facts(Some(*checkpoint), Some("message-trace")))
+                (true, text, Some((checkpoint, "message-trace")))
             }
-        }
+        };
+        let from = match self {
+            Self::Checkpoint { known, .. } => known.map(|known| known.from),
+            _ => None,
+        };
+        let (until, writer) = checkpoint.unzip();
+        let facts = json!({"complete_from": from, "complete_until": until, "written_by": writer});
+        (is_well, text, facts)
     }
 }
 
