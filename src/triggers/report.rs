@@ -51,13 +51,6 @@ impl Report {
         }
     }
 
-    fn begun(&self, what: &str, range: Window, resumed: bool) {
-        let how = if resumed { "goes on" } else { "begins" };
-        self.log.info(format!(
-            "A {what} of the rows received from {range} {how}: it uses what the collection leaves of the quota."
-        ));
-    }
-
     fn page_read(&self, lane: Lane, page: PageCount) {
         self.summary.add(page);
         let figures = &self.figures;
@@ -187,7 +180,11 @@ impl Observer for Report {
             Event::PageRead { lane, count } => self.page_read(lane, count),
             Event::Excluded { rule, rows, again } => self.excluded(rule, rows, again),
             Event::Details { fate, rows } => self.details(fate, rows),
-            Event::DetailsRefused { sentence, pause } => self.details_refused(sentence, pause),
+            Event::DetailsRefused {
+                sentence,
+                pause: Some(_),
+            } => self.details_refused(sentence),
+            Event::DetailsRefused { pause: None, .. } => {}
             Event::DetailsRecovered => {
                 self.log.info("Microsoft tells again what happened to messages.");
             }

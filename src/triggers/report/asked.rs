@@ -1,8 +1,6 @@
 //! What came of asking for single messages: for details of their rows, and for all rows of those with more
 //! recipients than a window shows.
 
-use std::time::Duration;
-
 use collect::DetailsFate;
 use rows::Window;
 
@@ -17,10 +15,7 @@ impl Report {
     }
 
     /// Without the pause, which changes: equal lines are shown once a minute.
-    pub(super) fn details_refused(&self, sentence: Option<&str>, pause: Option<Duration>) {
-        if pause.is_none() {
-            return;
-        }
+    pub(super) fn details_refused(&self, sentence: Option<&str>) {
         let said = sentence.unwrap_or("they do not come in time");
         self.log.warning(format!(
             "Microsoft does not tell what happened to messages ({said}): rows go without details, and they \

@@ -15,6 +15,13 @@ use crate::triggers::words::{excluded_then, named};
 const NAMED: usize = 5;
 
 impl Report {
+    pub(super) fn begun(&self, what: &str, range: Window, resumed: bool) {
+        let how = if resumed { "goes on" } else { "begins" };
+        self.log.info(format!(
+            "A {what} of the rows received from {range} {how}: it uses what the collection leaves of the quota."
+        ));
+    }
+
     pub(super) fn backfill_ended(&self, progress: &BackfillProgress) {
         let BackfillCounts {
             range,
