@@ -291,68 +291,64 @@ async fn find_position(
     context: &Context,
     findings: &mut Findings<'_>,
 ) {
-    let folder = match tenant::look(&context.storage, whose).await {
+    let (all, now) = (&context.storage, context.clock.now());
+    let folder = match tenant::look(all, whose).await {
         Ok(folder) => folder,
         Err(error) => return findings.skip(STATE, chain(&error)),
     };
-    let storage = context.storage.inside(&folder);
-    match Later::in_use(&context.storage, &folder).await {
+    let storage = all.inside(&folder);
+    match Later::in_use(all, &folder).await {
         Ok(None) => {}
         Ok(Some(later)) => {
-            let facts = json!({"folder": folder});
-            return findings.fail(STATE, chain(&later), facts);
+            return findings.fail(STATE, chain(&later), json!({"folder": folder}));
         }
         Err(error) => return findings.skip(STATE, chain(&error)),
     }
-    match Found::in_storage(&storage).await {
-        Err(error) => findings.skip(STATE, chain(&error)),
-        Ok(found) => {
-            let taken_over = tenant::would_begin(&context.storage, whose).await;
-            let begins = taken_over.ok().flatten().unwrap_or_else(|| {
-                let start_time = collection.start_time();
-                format!("begins {} ago", span(start_time))
-            });
-            let (is_well, mut text, mut facts) = found.tell(context.clock.now(), &begins);
-            let mut more = Map::new();
-            let letters = collect::letters::stock(&storage).await;
-            if let Ok((stock, _)) = &letters
-                && let Some(told) = super::letters::told(stock, context.clock.now())
-            {
-                text.push_str(&format!("; {told}"));
-                more.insert("dead_letters".to_owned(), stock.letters.into());
-            }
-            if let Ok(gaps) = Gaps::in_storage(&storage).await {
-                let missing = gaps.missing();
-                text.extend(missing.map(|missing| format!("; never read: {missing}")));
-                more.insert("gaps".to_owned(), gaps.facts());
-                more.insert("folder".to_owned(), folder.clone().into());
-            }
-            if let Ok(standing) = BackfillStanding::in_storage(&storage).await
-                && let Some((told, unfinished, _)) = standing.tell(None, context.clock.now())
-            {
-                text.push_str(&format!("; a backfill is not finished: {told}"));
-                more.insert("backfill".to_owned(), unfinished);
-            }
-            if let Some(facts) = facts.as_object_mut() {
-                facts.extend(more);
-            }
-            if !folder.is_empty() {
-                text.push_str(&format!("; in the folder {folder}"));
-            }
-            if is_well {
-                findings.pass(STATE, text, facts);
-            } else {
-                findings.fail(STATE, text, facts);
-            }
-            match letters {
-                Ok((_, unusable)) => {
-                    for name in unusable {
-                        let facts = json!({"file": name});
-                        findings.warn(STATE, super::letters::unreadable(&name), facts);
-                    }
-                }
-                Err(error) => findings.warn(STATE, chain(&error), json!({})),
+    let found = match Found::in_storage(&storage).await {
+        Ok(found) => found,
+        Err(error) => return findings.skip(STATE, chain(&error)),
+    };
+    let taken_over = tenant::would_begin(all, whose).await;
+    let begins = taken_over.ok().flatten();
+    let begins = begins.unwrap_or_else(|| format!("begins {} ago", span(collection.start_time())));
+    let (is_well, mut text, mut facts) = found.tell(now, &begins);
+    let mut more = Map::new();
+    let letters = collect::letters::stock(&storage).await;
+    if let Ok((stock, _)) = &letters
+        && let Some(told) = super::letters::told(stock, now)
+    {
+        text += &format!("; {told}");
+        more.insert("dead_letters".to_owned(), stock.letters.into());
+    }
+    if let Ok(gaps) = Gaps::in_storage(&storage).await {
+        let missing = gaps.missing();
+        text.extend(missing.map(|missing| format!("; never read: {missing}")));
+        more.insert("gaps".to_owned(), gaps.facts());
+        more.insert("folder".to_owned(), folder.clone().into());
+    }
+    if let Ok(standing) = BackfillStanding::in_storage(&storage).await
+        && let Some((told, unfinished, _)) = standing.tell(None, now)
+    {
+        text += &format!("; a backfill is not finished: {told}");
+        more.insert("backfill".to_owned(), unfinished);
+    }
+    if let Some(facts) = facts.as_object_mut() {
+        facts.extend(more);
+    }
+    if !folder.is_empty() {
+        text += &format!("; in the folder {folder}");
+    }
+    match is_well {
+        true => findings.pass(STATE, text, facts),
+        false => findings.fail(STATE, text, facts),
+    }
+    match letters {
+        Ok((_, unusable)) => {
+            for name in unusable {
+                let facts = json!({"file": name});
+                findings.warn(STATE, super::letters::unreadable(&name), facts);
             }
         }
+        Err(error) => findings.warn(STATE, chain(&error), json!({})),
     }
 }
