@@ -198,19 +198,15 @@ impl Services {
         result: Result<T, microsoft::Error>,
         shows_the_end: bool,
     ) -> Result<T, SourceError> {
-        let reporting = &self.parts.reporting;
-        let error = match result {
-            Ok(answer) => {
-                self.change().answered();
-                return Ok(answer);
-            }
-            Err(error) => error,
-        };
-        if matches!(error, microsoft::Error::Behind { .. }) {
-            // It has answered, and only the time is not known by that.
+        // One that is behind has answered, and only the time is not known by that.
+        if matches!(result, Ok(_) | Err(microsoft::Error::Behind { .. })) {
             self.change().answered();
         }
-        let service = &reporting.service;
+        let error = match result {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let service = &self.parts.reporting.service;
         let seems_ended =
             service.refuses_passwords(&error) || shows_the_end && service.seems_ended(&error);
         let ends = self.parts.choice == Choice::Auto && seems_ended;
