@@ -62,9 +62,8 @@ pub(crate) struct BackfillStanding {
 
 impl BackfillStanding {
     pub(crate) async fn in_storage(storage: &Storage) -> io::Result<Self> {
-        let store = storage.clone();
         let mut skipped = Vec::new();
-        let origin = match Timeline::load(&store).await? {
+        let origin = match Timeline::load(storage).await? {
             Found::Timeline(timeline) => {
                 let coverage = &timeline.coverage;
                 skipped = coverage.skipped().to_vec();
@@ -76,9 +75,9 @@ impl BackfillStanding {
                 kept.map_err(io::Error::other)?.come_to()
             }
         };
-        let order = BackfillOrder::load(&store).await?;
+        let order = BackfillOrder::load(storage).await?;
         let progress = match &order {
-            Some(order) => order.progress(&store).await?,
+            Some(order) => order.progress(storage).await?,
             None => None,
         };
         Ok(Self {

@@ -161,16 +161,15 @@ pub(super) async fn run<S: Source>(
     Later::ensure_none(storage).await?;
     let kept = state::Kept::in_storage(storage).await?;
     let state = StateFile::load(storage, clock, log).await?;
-    let store = storage.clone();
     let seed = Uuid::new_v4().into_bytes();
-    let found = Timeline::load(&store).await?;
+    let found = Timeline::load(storage).await?;
     let timeline = state::known(&found);
     let expected = timeline.map_or_else(Inventory::new, |timeline| timeline.segments.clone());
     let mark = timeline.and_then(|timeline| timeline.seed_mark);
-    let journal = JournalFiles::find(&store, seed, &expected, mark).await?;
+    let journal = JournalFiles::find(storage, seed, &expected, mark).await?;
     let keyer = journal.keyer();
-    let letters = open_letters(&store, settings.owner(), log).await?;
-    let excluded = Excluded::open(&store, settings.unwanted.rules(), &keyer).await?;
+    let letters = open_letters(storage, settings.owner(), log).await?;
+    let excluded = Excluded::open(storage, settings.unwanted.rules(), &keyer).await?;
     QuotaFigures::new(&context.metrics).forget();
     let source = Box::pin(source(keyer, storage.clone())).await?;
     let leaps = timeline.and_then(|timeline| timeline.leaps.clone());
@@ -178,7 +177,6 @@ pub(super) async fn run<S: Source>(
         source.has_passed(passed);
     }
     let limits = source.limits();
-    let settle_time = TimeDelta::hours(settings.settle_time.into());
     let reach = limits.retention - BRINK;
     let start_time = settings.start_time().min(reach);
     // When this process was started, the service's clock tells.
@@ -189,7 +187,7 @@ pub(super) async fn run<S: Source>(
     let settings = ScheduleSettings {
         frequency: TimeDelta::seconds(settings.frequency.into()),
         delay: TimeDelta::minutes(settings.timedelta.into()),
-        settle_time,
+        settle_time: TimeDelta::hours(settings.settle_time.into()),
         limits,
     };
     let now = clock.now();
@@ -214,7 +212,7 @@ pub(super) async fn run<S: Source>(
             intake,
             pretended: matches!(task, Task::Count { .. }),
         }),
-        store: Arc::new(store),
+        store: Arc::new(storage.clone()),
         checkpoints: ContextFile::new(state, whose.tokens, storage.clone(), log.clone()),
         letters,
         excluded,

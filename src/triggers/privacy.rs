@@ -77,18 +77,13 @@ impl Hiding {
         let fingerprint = self.hasher().map(|hasher| hasher.fingerprint());
         let mut text = self.hidden.sentence();
         if addresses == Address::HashExternal {
-            text.push_str(&format!(
-                " but those of {} own domains",
-                self.own_domains.len()
-            ));
+            text += &format!(" but those of {} own domains", self.own_domains.len());
         }
         if let Some(fingerprint) = &fingerprint {
-            text.push_str(&format!(
-                ", with the hash_key of the fingerprint {fingerprint}"
-            ));
+            text += &format!(", with the hash_key of the fingerprint {fingerprint}");
         }
         if subject == Subjects::Keep {
-            text.push_str("; an address in a subject leaves with it");
+            text += "; an address in a subject leaves with it";
         }
         let facts = json!({
             "subject": subject,
