@@ -81,11 +81,10 @@ impl Decision {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Choice {
     /// The Reporting Web Service while there is one, and Microsoft Graph from then on.
-    #[default]
     Auto,
     /// The Reporting Web Service, also when it says that it has ended.
     Reporting,

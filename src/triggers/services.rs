@@ -98,15 +98,15 @@ impl Services {
             None => {}
         }
         let may_change = parts.choice == Choice::Auto && parts.graph.is_some() && !is_graph;
-        let before = parts.passwords.as_ref().filter(|_| may_change);
-        let change = before.and_then(|passwords| passwords.before).map(|before| {
-            let now = context.clock.reading();
-            Change::restored(before, now)
-        });
+        let before = parts.passwords.as_ref().and_then(|one| one.before);
+        let change = match before {
+            Some(before) if may_change => Change::restored(before, context.clock.reading()),
+            _ => Change::default(),
+        };
         Ok(Self {
             parts,
             is_graph: AtomicBool::new(is_graph),
-            change: Mutex::new(change.unwrap_or_default()),
+            change: Mutex::new(change),
             silence: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             storage,

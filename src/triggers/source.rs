@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use base::http::chain;
-use bytes::Bytes;
+use base::{Store as _, http::chain};
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
     ErrorClass, Lane, PendingRequest, Source, SourceError, SourceLimits, SourceTime,
@@ -161,13 +160,9 @@ impl GraphSource {
         storage: &Storage,
         share: Share,
     ) -> Result<Quota, RunError> {
-        let text = match storage.read(QUOTA_FILE).await {
-            Ok(text) => text.unwrap_or_default(),
-            // What was used is not known then, which the service's 429 sets right.
-            Err(error) if error.is_damage().is_some() => Bytes::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let stamps = UsedQuota::parse(&text)
+        // What was used is not known where something else is in its place, which the service's 429 sets right.
+        let text = storage.read_or_empty(QUOTA_FILE).await?;
+        let stamps = UsedQuota::parse(&text.unwrap_or_default())
             .into_iter()
             .filter_map(DateTime::from_timestamp_millis);
         Ok(Quota::restored(share, stamps))
