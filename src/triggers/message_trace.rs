@@ -19,12 +19,6 @@ use super::{
     tenant::Subject,
 };
 
-/// What is added to the words of a Reporting Web Service that has ended.
-const WITHOUT_CLIENT: &str = "; with one more setting this trigger goes on with Microsoft Graph by \
-    itself: `client_id`, the id of an app registration that allows public client flows and has the \
-    delegated permission `ExchangeMessageTrace.Read.All` with an administrator's consent \
-    (docs/setup.md#the-app-of-a-service-account)";
-
 #[derive(Debug, Deserialize)]
 pub(crate) struct AccountSettings {
     account_name: String,
@@ -147,7 +141,6 @@ impl AccountSettings {
                 terms,
                 reporting: Reporting::new(service),
                 graph,
-                missing: WITHOUT_CLIENT,
                 passwords,
             };
             Services::new(parts, storage, &around).await

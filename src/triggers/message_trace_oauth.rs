@@ -125,7 +125,6 @@ impl OauthSettings {
                 terms,
                 reporting: Reporting::new(service),
                 graph: Some(graph.await?),
-                missing: "",
                 passwords: None,
             };
             Services::new(parts, storage, &around).await

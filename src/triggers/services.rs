@@ -34,14 +34,19 @@ use super::{
     words::moment,
 };
 
+/// What is added to the words of a Reporting Web Service that has ended, where there is no app for Microsoft
+/// Graph: only the settings of an account may lack one.
+const WITHOUT_CLIENT: &str = "; with one more setting this trigger goes on with Microsoft Graph by \
+    itself: `client_id`, the id of an app registration that allows public client flows and has the \
+    delegated permission `ExchangeMessageTrace.Read.All` with an administrator's consent \
+    (docs/setup.md#the-app-of-a-service-account)";
+
 pub(super) struct TwoServices {
     pub(super) choice: Choice,
     pub(super) terms: DecidedUnder,
     pub(super) reporting: Reporting,
-    /// None when the settings do not suffice for it.
+    /// None when an account has no app to sign in through.
     pub(super) graph: Option<GraphSource>,
-    /// What a person is told when they do not: which setting is missing.
-    pub(super) missing: &'static str,
     /// Of an account.
     pub(super) passwords: Option<Passwords>,
 }
@@ -223,7 +228,7 @@ impl Services {
                  goes on with Microsoft Graph by itself",
             );
         } else if ends {
-            error.sentence.push_str(self.parts.missing);
+            error.sentence.push_str(WITHOUT_CLIENT);
         } else if let Some(since) = long.filter(|_| self.parts.graph.is_some()) {
             error.sentence.push_str(&format!(
                 "; it has answered with no page since {}: where it may have ended, set `service` to `graph`, \
