@@ -83,11 +83,8 @@ fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
     let by_name = |one: &&Bound| one.binding.tenant == subject.tenant;
     let last = bound.iter().find(|one| one.folder == in_use);
     let same = bound.iter().filter(|one| like(one, Likeness::Same));
-    let same: Vec<&Bound> = same.collect();
-    let same = || same.iter().copied();
-    let named = same().find(|one| of_service(one) && by_name(one));
-    let own = named.or_else(|| same().find(|one| of_service(one)));
-    let own = own.or_else(|| same().next());
+    // The first that has service and name, else the first of the service, else the first.
+    let own = same.min_by_key(|one| (!of_service(one), !(of_service(one) && by_name(one))));
     // Of two states of one mail the one that has come further knows what the other has sent.
     let is_own = |one: &&Bound| {
         let is_same = |own: &Bound| own.binding.by_guid(&one.binding) == Likeness::Same;
