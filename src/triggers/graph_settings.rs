@@ -31,13 +31,10 @@ impl GraphSettings {
 
     /// How much of the tenant's quota a task may use for rows: all that is not for details.
     pub(super) fn share(&self, task: Task, inquiry: &Inquiry) -> Result<Share, RunError> {
-        let quota = match task {
-            Task::Count { beside: true, .. } => self.quota_beside(),
-            _ => self.quota,
-        };
-        let calls = match task {
-            Task::Count { .. } => 0,
-            _ => inquiry.calls(),
+        let (quota, calls) = match task {
+            Task::Count { beside: true, .. } => (self.quota_beside(), 0),
+            Task::Count { beside: false, .. } => (self.quota, 0),
+            _ => (self.quota, inquiry.calls()),
         };
         if calls > quota / 2 {
             return Err(RunError::configuration(format!(
