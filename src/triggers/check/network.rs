@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::http::{Limits, chain};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{HeaderMap, Uri};
+use http::Uri;
 use microsoft::written_at;
 use sekoia::{Context, Findings};
 use serde_json::json;
@@ -29,7 +29,7 @@ pub(super) struct Reached(Vec<Option<Answered>>);
 
 pub(super) struct Answered {
     host: String,
-    /// How far this machine's clock is ahead of the server's, at least.
+    /// How far this machine's clock is ahead of the server's, at least; none when its answer does not tell.
     ahead: Option<TimeDelta>,
     took: Duration,
 }
@@ -116,20 +116,12 @@ pub(super) async fn reach(
     let proxy = via.map(|via| via.to_string());
     let facts = json!({"host": host, "milliseconds": took.as_millis(), "proxy": proxy});
     findings.pass(NETWORK, text, facts);
+    let date = written_at(answer.headers());
     Some(Answered {
         host,
-        ahead: compared(answer.headers(), asked, context.clock.now()),
+        ahead: date.map(|date| ahead(date, asked, context.clock.now())),
         took,
     })
-}
-
-/// How far our clock is ahead of that of a server, at least; none when its answer does not tell.
-fn compared(
-    headers: &HeaderMap,
-    asked: DateTime<Utc>,
-    answered: DateTime<Utc>,
-) -> Option<TimeDelta> {
-    Some(ahead(written_at(headers)?, asked, answered))
 }
 
 /// Scheme, host and port of an address.
@@ -160,6 +152,8 @@ fn apart(ahead: TimeDelta, took: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     fn at(millis: i64) -> DateTime<Utc> {
@@ -194,7 +188,10 @@ mod tests {
             pairs.collect::<HeaderMap>()
         };
         let now = DateTime::from_timestamp(1_795_348_800, 0).unwrap();
-        let behind = |headers: &HeaderMap| Some(compared(headers, now, now)?.num_seconds());
+        let behind = |headers: &HeaderMap| {
+            let date = written_at(headers)?;
+            Some(ahead(date, now, now).num_seconds())
+        };
         for date in [
             "Sun, 22 Nov 2026 12:10:00 GMT",
             "Sunday, 22-Nov-26 12:10:00 GMT",
