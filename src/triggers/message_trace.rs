@@ -87,8 +87,7 @@ impl Trigger for MessageTrace {
             };
             check::Subject::of_both(service, &terms, reporting, successor, around).await
         };
-        let subject = subject.await;
-        check::run(subject, &collection, &whose, &context, findings).await;
+        check::run(subject.await, &collection, &whose, &context, findings).await;
         if guards.iter().any(|guard| !guard.refused().is_empty()) {
             findings.rest(microsoft::PASSWORD_PAUSE);
         }

@@ -40,18 +40,15 @@ struct Ending {
 pub(super) async fn read(subject: &Subject, collection: &Collection, findings: &mut Findings<'_>) {
     let Subject { service, successor } = subject;
     let attempt = Tried::of(service, collection).await;
-    let ended = attempt.ended();
-    match (successor, ended) {
-        (Some(successor), Some(said)) => {
-            let note = format!(
-                "; the Reporting Web Service seems to have ended: a run that is told so twice, minutes \
-                 apart, goes on with Microsoft Graph (it says: {said})"
-            );
-            let attempt = Tried::of(successor, collection).await;
-            attempt.tell(&note, findings);
-        }
-        _ => attempt.tell("", findings),
-    }
+    let Some((successor, said)) = successor.as_ref().zip(attempt.ended()) else {
+        return attempt.tell("", findings);
+    };
+    let note = format!(
+        "; the Reporting Web Service seems to have ended: a run that is told so twice, minutes \
+         apart, goes on with Microsoft Graph (it says: {said})"
+    );
+    let attempt = Tried::of(successor, collection).await;
+    attempt.tell(&note, findings);
 }
 
 struct Tried<'a> {
