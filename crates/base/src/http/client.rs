@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     HttpError, HttpErrorKind, HttpService, Limits, Reason, Request, Response, SetupError, Via,
-    connections::{Connections, Pool},
+    connections::Connections,
     gzip::{Fault, GZIP, Gunzip, OLD_GZIP},
     proxy::Proxies,
     trust::{Shown, Trust},
@@ -20,7 +20,7 @@ use super::{
 use crate::{Secret, buffers::Buffers};
 
 /// Time until a connection, TLS included, must stand.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Buffers for answers that are kept: for the page that is taken in, the one that comes, and one that
 /// another reader has.
@@ -66,10 +66,6 @@ pub(super) struct ReqwestService {
 }
 
 impl ReqwestService {
-    pub(super) fn new(options: &ClientOptions) -> Result<Self, SetupError> {
-        Self::with_connect_timeout(options, CONNECT_TIMEOUT)
-    }
-
     pub(super) fn with_connect_timeout(
         options: &ClientOptions,
         connect_timeout: Duration,
@@ -86,14 +82,14 @@ impl ReqwestService {
         request: Request,
         limits: Limits,
         way: &Way,
-        pool: &Pool,
+        client: &reqwest::Client,
         head: &mut Option<StatusCode>,
     ) -> Result<Response, HttpError> {
         let mut request = reqwest::Request::try_from(request)
             .map_err(|error| self.failed(error, way, HttpErrorKind::Setup))?;
         let accepted = request.headers_mut().entry(ACCEPT_ENCODING);
         accepted.or_insert(HeaderValue::from_static(GZIP));
-        let answer = pool.client.execute(request);
+        let answer = client.execute(request);
         let mut answer = within(limits.first_byte, answer)
             .await
             .map_err(|_| way.late(Reason::FirstByte(limits.first_byte)))?
@@ -196,12 +192,12 @@ impl HttpService for ReqwestService {
                 host: server.host().unwrap_or("none").to_owned(),
                 via: self.via(&server),
             };
-            let pool = self
+            let client = self
                 .connections
                 .to(&server)
                 .map_err(|error| way.because(HttpErrorKind::Setup, None).with_source(error))?;
             let mut head = None;
-            let exchange = self.exchange(request, limits, &way, &pool, &mut head);
+            let exchange = self.exchange(request, limits, &way, &client, &mut head);
             let result = within(limits.total, exchange)
                 .await
                 .unwrap_or_else(|_| Err(way.late(Reason::Total(limits.total))));
@@ -210,7 +206,7 @@ impl HttpService for ReqwestService {
                 ..error
             });
             if is_ill(&result) {
-                self.connections.give_up(&server, Some(&pool));
+                self.connections.give_up(&server, Some(&client));
             }
             result
         })

@@ -4,9 +4,14 @@
 //! answers 503 or breaks its answers off may do so for as long as it is used, while a new connection
 //! leads to another machine. Requests under way on the old ones go on.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use ::http::Uri;
+use reqwest::Client;
 
 use super::{SetupError, proxy::Proxies};
 use crate::lock;
@@ -26,15 +31,8 @@ pub(super) struct Connections {
     tls: rustls::ClientConfig,
     pub(super) proxies: Proxies,
     pub(super) connect_timeout: Duration,
-    pools: Mutex<HashMap<String, Pool>>,
-}
-
-/// The connections to one server.
-#[derive(Clone, Debug)]
-pub(super) struct Pool {
-    pub(super) client: reqwest::Client,
-    /// How many there were before.
-    generation: u64,
+    /// Each client keeps the connections to one server.
+    clients: Mutex<HashMap<String, Arc<Client>>>,
 }
 
 impl Connections {
@@ -47,50 +45,44 @@ impl Connections {
             tls,
             proxies,
             connect_timeout,
-            pools: Mutex::default(),
+            clients: Mutex::default(),
         };
         connections.client()?;
         Ok(connections)
     }
 
     /// The connections to a server.
-    pub(super) fn to(&self, server: &Uri) -> Result<Pool, SetupError> {
-        let mut pools = lock(&self.pools);
+    pub(super) fn to(&self, server: &Uri) -> Result<Arc<Client>, SetupError> {
+        let mut clients = lock(&self.clients);
         let name = name(server);
-        if let Some(pool) = pools.get(&name) {
-            return Ok(pool.clone());
+        if let Some(client) = clients.get(&name) {
+            return Ok(Arc::clone(client));
         }
-        if pools.len() >= SERVERS {
-            pools.clear();
+        if clients.len() >= SERVERS {
+            clients.clear();
         }
-        let pool = Pool {
-            client: self.client()?,
-            generation: 0,
-        };
-        pools.insert(name, pool.clone());
-        Ok(pool)
+        let client = Arc::new(self.client()?);
+        clients.insert(name, Arc::clone(&client));
+        Ok(client)
     }
 
-    /// Gives up the connections to a server, unless that has been done since `pool` was had.
-    pub(super) fn give_up(&self, server: &Uri, pool: Option<&Pool>) {
-        let mut pools = lock(&self.pools);
-        let Some(known) = pools.get_mut(&name(server)) else {
+    /// Gives up the connections to a server, unless that has been done since `ill` was had.
+    pub(super) fn give_up(&self, server: &Uri, ill: Option<&Arc<Client>>) {
+        let mut clients = lock(&self.clients);
+        let Some(known) = clients.get_mut(&name(server)) else {
             return;
         };
-        if pool.is_some_and(|pool| pool.generation != known.generation) {
+        if ill.is_some_and(|ill| !Arc::ptr_eq(ill, known)) {
             return;
         }
         // The old ones are better than none.
         if let Ok(client) = self.client() {
-            *known = Pool {
-                client,
-                generation: known.generation + 1,
-            };
+            *known = Arc::new(client);
         }
     }
 
-    fn client(&self) -> Result<reqwest::Client, SetupError> {
-        reqwest::Client::builder()
+    fn client(&self) -> Result<Client, SetupError> {
+        Client::builder()
             .user_agent(concat!("message-trace/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)

@@ -19,6 +19,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use self::client::{CONNECT_TIMEOUT, ReqwestService};
 pub use self::{
     client::ClientOptions,
     error::{HttpError, HttpErrorKind, SetupError},
@@ -73,7 +74,8 @@ impl Http {
     /// # Errors
     /// When the certificates that are to be trusted cannot be read.
     pub fn client(options: &ClientOptions) -> Result<Self, SetupError> {
-        Ok(Self::new(client::ReqwestService::new(options)?))
+        let service = ReqwestService::with_connect_timeout(options, CONNECT_TIMEOUT)?;
+        Ok(Self::new(service))
     }
 
     /// Sends a request and reads the whole answer.

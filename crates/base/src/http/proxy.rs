@@ -29,10 +29,8 @@ impl Proxies {
     /// What `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say, in either case.
     pub(super) fn read<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Result<Self, SetupError> {
         let first = |names: [&'static str; 2]| {
-            let mut filled = names
-                .into_iter()
-                .filter_map(|name| Some((name, variable(name)?)));
-            filled.next()
+            let mut names = names.into_iter();
+            names.find_map(|name| Some((name, variable(name)?)))
         };
         let proxy = |names| {
             let found = first(names).or_else(|| first(ALL));

@@ -48,13 +48,13 @@ impl Trust {
         ca_cert: Option<String>,
         variable: impl Fn(&str) -> Option<&'a str>,
     ) -> Self {
-        let mut bundles = BUNDLES
+        let bundle = BUNDLES
             .into_iter()
-            .filter_map(|name| Some((name, variable(name)?)));
+            .find_map(|name| Some((name, variable(name)?.into())));
         Self {
             shown: None,
             ca_cert: ca_cert.filter(|text| !text.trim().is_empty()),
-            bundle: bundles.next().map(|(name, path)| (name, path.into())),
+            bundle,
         }
     }
 
