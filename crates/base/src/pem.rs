@@ -7,53 +7,39 @@ pub fn with_line_ends(text: &str) -> String {
     let text = text.replace("\\r", "").replace("\\n", "\n");
     let mut mended = String::with_capacity(text.len() + 64);
     let mut rest = text.as_str();
-    while let Some((before, block)) = split_at(rest, "-----BEGIN ") {
-        let Some(block_end) = end_of_block(block) else {
-            break;
-        };
-        let (block, after) = block.split_at_checked(block_end).unwrap_or((block, ""));
+    while let Some([before, begin, inside, end, after]) = first_block(rest) {
         mended.push_str(before);
-        push_block(&mut mended, block);
+        // A header, as an encrypted key has it, must keep its lines.
+        if inside.contains(':') {
+            mended.push_str(&format!(
+                "-----BEGIN {begin}-----{inside}-----END {end}-----"
+            ));
+        } else {
+            if !mended.is_empty() && !mended.ends_with('\n') {
+                mended.push('\n');
+            }
+            mended.push_str(&format!("-----BEGIN {begin}-----\n"));
+            let inside: Vec<char> = inside.chars().filter(|c| !c.is_whitespace()).collect();
+            for line in inside.chunks(64) {
+                mended.extend(line);
+                mended.push('\n');
+            }
+            mended.push_str(&format!("-----END {end}-----\n"));
+        }
         rest = after;
     }
     mended.push_str(rest);
     mended
 }
 
-/// The text up to where a part begins, and from there on.
-fn split_at<'a>(text: &'a str, part: &str) -> Option<(&'a str, &'a str)> {
-    text.split_at_checked(text.find(part)?)
-}
-
-/// How long a block is that begins a text; none when it does not end.
-fn end_of_block(block: &str) -> Option<usize> {
-    let end = block.find("-----END ")? + "-----END ".len();
-    let label = block.get(end..)?;
-    Some(end + label.find("-----")? + "-----".len())
-}
-
-/// Lays a block out in lines.
-fn push_block(mended: &mut String, block: &str) {
-    let parts = split_at(block, "-----END ").and_then(|(head, last)| {
-        let (mark, inside) = head.get("-----BEGIN ".len()..)?.split_once("-----")?;
-        Some((mark, inside, last))
-    });
-    // A header, as an encrypted key has it, must keep its lines.
-    let Some((mark, inside, last)) = parts.filter(|(_, inside, _)| !inside.contains(':')) else {
-        mended.push_str(block);
-        return;
-    };
-    if !mended.is_empty() && !mended.ends_with('\n') {
-        mended.push('\n');
-    }
-    mended.push_str(&format!("-----BEGIN {mark}-----\n"));
-    let inside: Vec<char> = inside.chars().filter(|c| !c.is_whitespace()).collect();
-    for line in inside.chunks(64) {
-        mended.extend(line);
-        mended.push('\n');
-    }
-    mended.push_str(last);
-    mended.push('\n');
+/// A text around its first block, and that block: what comes before it, its label, what is inside, its
+/// label at the end, what comes after it.
+fn first_block(text: &str) -> Option<[&str; 5]> {
+    let (before, block) = text.split_once("-----BEGIN ")?;
+    let (begin, block) = block.split_once("-----")?;
+    let (inside, block) = block.split_once("-----END ")?;
+    let (end, after) = block.split_once("-----")?;
+    Some([before, begin, inside, end, after])
 }
 
 #[cfg(test)]
