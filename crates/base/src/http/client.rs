@@ -165,10 +165,9 @@ impl ReqwestService {
         } else {
             otherwise
         };
+        let limit = self.connections.connect_timeout;
         let reason = match kind {
-            HttpErrorKind::Connect => {
-                Reason::of_connect(&error, way.via.as_ref(), self.connections.connect_timeout)
-            }
+            HttpErrorKind::Connect => Reason::of_connect(&error, way.via.as_ref(), limit),
             _ => None,
         };
         way.because(kind, reason).with_source(error.without_url())
@@ -221,11 +220,7 @@ fn is_ill(result: &Result<Response, HttpError>) -> bool {
     match result {
         Ok(answer) => {
             let status = answer.status();
-            let is_of_the_connection = matches!(
-                status,
-                StatusCode::MISDIRECTED_REQUEST | StatusCode::REQUEST_TIMEOUT
-            );
-            is_of_the_connection || status.is_server_error()
+            status.is_server_error() || matches!(status.as_u16(), 408 | 421)
         }
         Err(error) => matches!(
             error.kind,

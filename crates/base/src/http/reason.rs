@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, io, iter, time::Duration};
 
 use rustls::{
-    AlertDescription, CertificateError, Error as TlsError, InvalidMessage, PeerIncompatible,
+    AlertDescription, CertificateError as Bad, Error as TlsError, InvalidMessage, PeerIncompatible,
 };
 
 use super::Via;
@@ -55,12 +55,9 @@ impl Reason {
         let mut at_the_proxy = false;
         for cause in causes(error) {
             if let Some(tls) = cause.downcast_ref::<TlsError>() {
-                let reason = Self::of_tls(tls);
-                let no_tls = reason == Some(Self::NoTls) && at_the_proxy;
-                return if no_tls {
-                    Some(Self::ProxyNoTls)
-                } else {
-                    reason
+                return match Self::of_tls(tls) {
+                    Some(Self::NoTls) if at_the_proxy => Some(Self::ProxyNoTls),
+                    reason => reason,
                 };
             }
             if let Some(io) = cause.downcast_ref::<io::Error>()
@@ -86,29 +83,22 @@ impl Reason {
     }
 
     fn of_tls(error: &TlsError) -> Option<Self> {
-        match error {
+        Some(match error {
             TlsError::InvalidCertificate(certificate) => match certificate {
                 // A bad signature is that of an authority with the same name, but another key.
-                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                    Some(Self::UnknownAuthority)
-                }
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    Some(Self::Expired)
-                }
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    Some(Self::NotYetValid)
-                }
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => Some(Self::OtherName),
-                _ => None,
+                Bad::UnknownIssuer | Bad::BadSignature => Self::UnknownAuthority,
+                Bad::Expired | Bad::ExpiredContext { .. } => Self::Expired,
+                Bad::NotValidYet | Bad::NotValidYetContext { .. } => Self::NotYetValid,
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Self::OtherName,
+                _ => return None,
             },
             TlsError::AlertReceived(AlertDescription::ProtocolVersion)
             | TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
-                Some(Self::OldTls)
+                Self::OldTls
             }
-            TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Self::NoTls),
-            _ => None,
-        }
+            TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NoTls,
+            _ => return None,
+        })
     }
 
     /// What happened and what to do.
