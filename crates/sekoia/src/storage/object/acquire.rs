@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     client::{Client, Head, in_place_of},
     error::{ObjectError, Problem, on},
-    lease::{self, KEY, LIFE, Lease, MARGIN, Moment, Note, RENEWAL},
+    lease::{self, KEY, LIFE, Lease, MARGIN, Moment, Note, RENEWAL, Seen},
 };
 use crate::log::Log;
 
@@ -70,12 +70,6 @@ struct Acquisition<'a> {
     note: Note,
 }
 
-/// A lease of somebody else.
-struct Watched {
-    etag: String,
-    since: Instant,
-}
-
 impl Acquisition<'_> {
     /// Waits an outage out.
     async fn patiently(mut self) -> Result<Lease, ObjectError> {
@@ -120,7 +114,7 @@ impl Acquisition<'_> {
                     if watched.is_none() {
                         self.tell_of_the_wait(&note);
                     }
-                    watched = Some(watch(watched, head.etag));
+                    watched = Some(Seen::now(watched, head.etag));
                     sleep(LOOK).await;
                     continue;
                 }
@@ -139,10 +133,10 @@ impl Acquisition<'_> {
     /// Whether nobody holds the lease any more. The age that the store tells is the word of one header,
     /// which a proxy may set by a clock of its own: it counts only for a lease that was not renewed under
     /// our eyes, either.
-    fn is_free(&self, head: &Head, note: &Note, watched: Option<&Watched>) -> bool {
+    fn is_free(&self, head: &Head, note: &Note, watched: Option<&Seen>) -> bool {
         let unchanged = watched
-            .filter(|watched| watched.etag == head.etag)
-            .map_or(Duration::ZERO, |watched| watched.since.elapsed());
+            .filter(|seen| seen.etag == head.etag)
+            .map_or(Duration::ZERO, |seen| seen.since.elapsed());
         let is_old = head.age >= Some(LIFE + MARGIN);
         let needed = if is_old { OLD } else { LIFE };
         note.released || note.owner == self.note.owner || unchanged >= needed + MARGIN
@@ -212,12 +206,4 @@ impl Acquisition<'_> {
     async fn put(&self, mode: PutMode) -> Result<Option<String>, ObjectError> {
         self.client.put(KEY, self.note.to_json(), mode, None).await
     }
-}
-
-fn watch(before: Option<Watched>, etag: String) -> Watched {
-    let same = before.filter(|watched| watched.etag == etag);
-    same.unwrap_or_else(|| Watched {
-        etag,
-        since: Instant::now(),
-    })
 }

@@ -27,7 +27,7 @@ use super::{
     super::LONGEST,
     client::{Client, Head, in_place_of},
     error::{ObjectError, Problem},
-    lease::Lease,
+    lease::{ATTEMPTS, Lease},
 };
 
 /// A part this long is not joined with others any more.
@@ -47,9 +47,6 @@ const AT_ONCE: usize = 8;
 
 /// Files whose last parts are kept in memory.
 const TAILS: usize = 8;
-
-/// How often a write is tried anew because the object changed meanwhile.
-const ATTEMPTS: usize = 3;
 
 #[derive(Debug)]
 pub(super) struct Files {

@@ -39,7 +39,7 @@ const RESERVE: Duration = Duration::from_secs(15);
 pub(super) const MARGIN: Duration = Duration::from_secs(2);
 
 /// How often a write is tried anew because the object changed meanwhile.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 
 /// What the object holds.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -75,19 +75,30 @@ struct Held {
     note: Note,
     /// None when somebody took the object away.
     etag: Option<String>,
-    /// The version of the object that cannot be read, and since when it lies there.
-    unreadable: Option<(String, Instant)>,
+    /// The version of the object that cannot be read.
+    unreadable: Option<Seen>,
     /// When it could not be renewed, and why.
     failed: Option<(Instant, Arc<Problem>)>,
-    end: Option<End>,
+    /// Why it is no more: released or lost.
+    end: Option<Arc<Problem>>,
 }
 
-/// Why a lease is no more.
-#[derive(Clone, Debug)]
-enum End {
-    Released,
-    /// Taken over by somebody on this machine.
-    Lost(String),
+/// A version of the object that somebody else has written, and since when it is seen there.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) etag: String,
+    pub(super) since: Instant,
+}
+
+impl Seen {
+    /// What is there now, after what was there before.
+    pub(super) fn now(before: Option<Self>, etag: String) -> Self {
+        let same = before.filter(|seen| seen.etag == etag);
+        same.unwrap_or_else(|| Self {
+            etag,
+            since: Instant::now(),
+        })
+    }
 }
 
 /// Now, on the machine's clock and as time goes by. A machine that was suspended shows it only on
@@ -192,7 +203,7 @@ impl Lease {
     pub(super) async fn release(&self) -> Result<(), ObjectError> {
         let mut held = self.held.lock().await;
         self.check(&held)?;
-        self.end(&mut held, End::Released);
+        self.end(&mut held, Problem::Released);
         let note = Note {
             released: true,
             ..held.note.clone()
@@ -203,10 +214,9 @@ impl Lease {
     }
 
     fn check(&self, held: &Held) -> Result<(), ObjectError> {
-        match held.end.clone() {
+        match &held.end {
             None => Ok(()),
-            Some(End::Released) => Err(self.client.error(Problem::Released)),
-            Some(End::Lost(host)) => Err(self.client.error(Problem::Lost { host })),
+            Some(end) => Err(self.client.error(Arc::clone(end))),
         }
     }
 
@@ -254,16 +264,15 @@ impl Lease {
             Some((head, note)) if note.owner == held.note.owner => Some(head.etag),
             Some((head, note)) if note.owner.is_empty() && self.fenced => Some(head.etag),
             Some((head, note)) if note.owner.is_empty() => {
-                let known = unreadable.filter(|(etag, _)| *etag == head.etag);
-                let since = known.map_or_else(Instant::now, |(_, since)| since);
-                held.unreadable = Some((head.etag.clone(), since));
-                if since.elapsed() < LIFE + MARGIN {
+                let seen = Seen::now(unreadable, head.etag.clone());
+                let seen = held.unreadable.insert(seen);
+                if seen.since.elapsed() < LIFE + MARGIN {
                     return Err(self.client.error(Problem::Changed));
                 }
                 Some(head.etag)
             }
             Some((_, note)) => {
-                self.end(held, End::Lost(note.host));
+                self.end(held, Problem::Lost { host: note.host });
                 return self.check(held);
             }
         };
@@ -271,8 +280,8 @@ impl Lease {
     }
 
     /// Nothing is certain any more.
-    fn end(&self, held: &mut Held, end: End) {
-        held.end = Some(end);
+    fn end(&self, held: &mut Held, end: Problem) {
+        held.end = Some(end.into());
         *lock(&self.since) = None;
     }
 
