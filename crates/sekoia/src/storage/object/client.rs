@@ -67,7 +67,6 @@ pub(super) struct Head {
 
 impl From<&GetResult> for Head {
     fn from(found: &GetResult) -> Self {
-        let age = found.extensions.get::<Age>().copied().unwrap_or_default();
         Self {
             etag: found.meta.e_tag.clone().unwrap_or_default(),
             length: found.meta.size,
@@ -75,7 +74,7 @@ impl From<&GetResult> for Head {
                 .attributes
                 .get(&GENERATION)
                 .map(|text| text.to_string()),
-            age: age.0,
+            age: found.extensions.get::<Age>().map(|age| age.0),
         }
     }
 }

@@ -47,15 +47,12 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// Files in a folder of a bucket that this instance has for itself, or only looks at. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct ObjectBackend(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    files: Files,
+pub(crate) struct ObjectBackend {
+    files: Arc<Files>,
     /// None for a look.
     lease: Option<Arc<Lease>>,
-    /// Ends the renewal.
-    _renewing: Option<DropGuard>,
+    /// Ends the renewal with the last clone.
+    _renewing: Option<Arc<DropGuard>>,
 }
 
 impl ObjectBackend {
@@ -85,11 +82,11 @@ impl ObjectBackend {
         let ended = CancellationToken::new();
         let renewal = renew(Arc::clone(&lease), log.clone(), stop.clone());
         tokio::spawn(ended.clone().run_until_cancelled_owned(renewal));
-        Ok(Some(Self(Arc::new(Shared {
-            files: Files::new(client),
+        Ok(Some(Self {
+            files: Arc::new(Files::new(client)),
             lease: Some(lease),
-            _renewing: Some(ended.drop_guard()),
-        }))))
+            _renewing: Some(Arc::new(ended.drop_guard())),
+        }))
     }
 
     /// Files that another instance may be working on: nothing can be written.
@@ -99,15 +96,15 @@ impl ObjectBackend {
         clock: Clock,
     ) -> Result<Self, ObjectError> {
         let client = Client::new(settings, http, clock, BRIEFLY)?;
-        Ok(Self(Arc::new(Shared {
-            files: Files::beside(client),
+        Ok(Self {
+            files: Arc::new(Files::beside(client)),
             lease: None,
             _renewing: None,
-        })))
+        })
     }
 
     fn client(&self) -> &Client {
-        &self.0.files.client
+        &self.files.client
     }
 
     /// An object is written and taken away again to see whether that works.
@@ -151,7 +148,7 @@ impl ObjectBackend {
     /// When another instance has taken it meanwhile. When the store does not answer, the lease runs
     /// out by itself.
     pub(crate) async fn close(&self, deadline: &Deadline) -> Result<(), ObjectError> {
-        let Some(lease) = &self.0.lease else {
+        let Some(lease) = &self.lease else {
             return Ok(());
         };
         let end = deadline.end(Step::Files, RELEASE);
@@ -163,7 +160,7 @@ impl ObjectBackend {
 
     /// What lets something be written.
     fn lease(&self) -> io::Result<&Lease> {
-        let lease = self.0.lease.as_deref();
+        let lease = self.lease.as_deref();
         lease.ok_or_else(|| io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
@@ -211,27 +208,27 @@ async fn renew(lease: Arc<Lease>, log: Log, stop: CancellationToken) {
 #[async_trait]
 impl Store for ObjectBackend {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        Ok(self.0.files.read(name).await?)
+        Ok(self.files.read(name).await?)
     }
 
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        Ok(self.0.files.write(self.lease()?, name, content).await?)
+        Ok(self.files.write(self.lease()?, name, content).await?)
     }
 
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
-        Ok(self.0.files.append(self.lease()?, name, &content).await?)
+        Ok(self.files.append(self.lease()?, name, &content).await?)
     }
 
     async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        Ok(self.0.files.list(prefix).await?)
+        Ok(self.files.list(prefix).await?)
     }
 
     async fn delete(&self, name: &str) -> io::Result<()> {
-        Ok(self.0.files.delete(self.lease()?, name).await?)
+        Ok(self.files.delete(self.lease()?, name).await?)
     }
 
     async fn held(&self) {
-        if let Some(lease) = &self.0.lease {
+        if let Some(lease) = &self.lease {
             lease.certain().await;
         }
     }

@@ -33,10 +33,9 @@ const CALL: Duration = Duration::from_secs(15);
 /// An upload or download may take [`CALL`], and a second for each of these more.
 const BYTES_A_SECOND: usize = 256 << 10;
 
-/// How old an object is by the store's clock, which an answer carries with it; none when the store does
-/// not tell.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Age(pub(super) Option<Duration>);
+/// How old an object is by the store's clock, which an answer carries with it when the store tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Age(pub(super) Duration);
 
 /// Why a request has failed, on its way through `object_store`.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -176,7 +175,9 @@ fn failure(problem: Problem) -> HttpError {
 /// An answer with the headers that `object_store` insists on, and the age of the object.
 fn readable(answer: Response) -> HttpResponse {
     let (mut head, body) = answer.into_parts();
-    head.extensions.insert(Age(age(&head.headers)));
+    if let Some(age) = age(&head.headers) {
+        head.extensions.insert(Age(age));
+    }
     // It is strict about the form, and nobody reads it there.
     head.headers.remove(header::LAST_MODIFIED);
     if !body.is_empty() || !head.headers.contains_key(header::CONTENT_LENGTH) {
