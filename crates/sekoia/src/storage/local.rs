@@ -17,7 +17,6 @@ use std::{
 use async_trait::async_trait;
 use base::{Store, files, lock};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -156,38 +155,33 @@ impl LocalBackend {
     }
 
     /// Runs file work where it may block.
-    fn blocking<T: Send + 'static>(
+    async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
-    ) -> BoxFuture<'static, io::Result<T>> {
+    ) -> io::Result<T> {
         let root = Arc::clone(&self.root);
-        Box::pin(async move {
-            let task = tokio::task::spawn_blocking(move || work(&root));
-            task.await.map_err(io::Error::other)?
-        })
+        let task = tokio::task::spawn_blocking(move || work(&root));
+        task.await.map_err(io::Error::other)?
     }
 
     /// The same with one file: what is not permitted is told with its owner.
-    fn on_file<T: Send + 'static>(
+    async fn on_file<T: Send + 'static>(
         &self,
-        name: String,
+        name: &str,
         work: impl FnOnce(&Path, String) -> io::Result<T> + Send + 'static,
-    ) -> BoxFuture<'static, io::Result<T>> {
+    ) -> io::Result<T> {
+        let name = name.to_owned();
         self.blocking(move |root| {
             let path = root.join(&name);
             work(root, name).map_err(|error| owner::explained(error, root, &path))
         })
+        .await
     }
 
     /// Puts a file beside the one of this name, and then in its place.
-    fn replace(
-        &self,
-        name: String,
-        content: Bytes,
-        is_light: bool,
-    ) -> BoxFuture<'static, io::Result<()>> {
+    async fn replace(&self, name: &str, content: Bytes, is_light: bool) -> io::Result<()> {
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        drop(self.take_appended(&name));
+        drop(self.take_appended(name));
         let this = self.clone();
         self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
@@ -217,13 +211,14 @@ impl LocalBackend {
             }
             written
         })
+        .await
     }
 }
 
 #[async_trait]
 impl Store for LocalBackend {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        self.on_file(name.to_owned(), move |root, name| {
+        self.on_file(name, move |root, name| {
             match files::read(&root.join(name), LONGEST) {
                 Ok(content) => Ok(Some(Bytes::from(content))),
                 Err(error) if is_absent(&error) => Ok(None),
@@ -234,16 +229,16 @@ impl Store for LocalBackend {
     }
 
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        self.replace(name.to_owned(), content, false).await
+        self.replace(name, content, false).await
     }
 
     async fn write_lightly(&self, name: &str, content: Bytes) -> io::Result<()> {
-        self.replace(name.to_owned(), content, true).await
+        self.replace(name, content, true).await
     }
 
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
         let this = self.clone();
-        self.on_file(name.to_owned(), move |root, name| {
+        self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let mut new_in = None;
             let open = this.take_appended(&name);
@@ -271,7 +266,7 @@ impl Store for LocalBackend {
 
     async fn sync(&self, name: &str) -> io::Result<()> {
         let this = self.clone();
-        self.on_file(name.to_owned(), move |root, name| {
+        self.on_file(name, move |root, name| {
             let open = this.take_appended(&name);
             let file = match open.filter(is_there) {
                 Some(file) => file,
@@ -298,7 +293,7 @@ impl Store for LocalBackend {
     async fn delete(&self, name: &str) -> io::Result<()> {
         drop(self.take_appended(name));
         let this = self.clone();
-        self.on_file(name.to_owned(), move |root, name| {
+        self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let path = root.join(&name);
             put_aside(&path)?;
