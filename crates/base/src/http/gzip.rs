@@ -57,7 +57,7 @@ impl Gunzip {
     /// compressed answer may not be longer either.
     pub(super) fn add(
         &mut self,
-        piece: &[u8],
+        mut piece: &[u8],
         body: &mut Buffer,
         max_body: usize,
     ) -> Result<(), Fault> {
@@ -65,7 +65,6 @@ impl Gunzip {
         if self.compressed > max_body.max(ROOM) {
             return Err(Fault::TooLarge);
         }
-        let mut piece = piece;
         loop {
             if !self.is_inside {
                 let Some(first) = piece.first().filter(|_| !self.is_behind) else {
@@ -81,13 +80,9 @@ impl Gunzip {
                 self.is_inside = true;
             }
             let left = max_body.saturating_sub(body.len());
+            let room = body.room(ROOM);
             // One more byte tells whether the answer is too long.
-            let mut beyond = [0];
-            let room = match left {
-                0 => &mut beyond[..],
-                _ => body.room(left.min(ROOM)),
-            };
-            let most = room.len().min(left.max(1));
+            let most = room.len().min(left.saturating_add(1));
             let room = room.get_mut(..most).unwrap_or_default();
             let before = (self.inflater.total_in(), self.inflater.total_out());
             let status = self

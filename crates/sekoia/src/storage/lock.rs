@@ -36,16 +36,13 @@ pub(super) enum Held {
 
 impl Lock {
     pub(super) fn take(root: &Path) -> Result<Self, StorageError> {
-        match Self::try_take(root) {
-            Ok(Some(lock)) => Ok(lock),
-            Ok(None) => Err(StorageError::Locked {
-                path: root.to_owned(),
-            }),
-            Err(source) => Err(StorageError::Root {
-                path: root.to_owned(),
-                source: owner::explained(source, root, &root.join(LOCK)),
-            }),
-        }
+        let taken = Self::try_take(root).map_err(|source| StorageError::Root {
+            path: root.to_owned(),
+            source: owner::explained(source, root, &root.join(LOCK)),
+        })?;
+        taken.ok_or_else(|| StorageError::Locked {
+            path: root.to_owned(),
+        })
     }
 
     /// None when another process has the lock.
@@ -82,16 +79,12 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        match Self::try_take(root)? {
-            Some(lock) => {
-                *self = lock;
-                Ok(Held::Anew)
-            }
-            None => {
-                self.lost = true;
-                Ok(Held::Lost)
-            }
-        }
+        let Some(lock) = Self::try_take(root)? else {
+            self.lost = true;
+            return Ok(Held::Lost);
+        };
+        *self = lock;
+        Ok(Held::Anew)
     }
 }
 

@@ -41,10 +41,7 @@ impl Owner {
         let lock = fs::symlink_metadata(root.join(LOCK)).ok();
         let lock = lock.filter(fs::Metadata::is_file);
         let has_lock = lock.is_some();
-        let found = match lock {
-            Some(lock) => lock,
-            None => fs::metadata(root).ok()?,
-        };
+        let found = lock.or_else(|| fs::metadata(root).ok())?;
         Some((Self::in_metadata(&found), has_lock))
     }
 
@@ -227,8 +224,8 @@ pub(super) fn explained(error: io::Error, root: &Path, path: &Path) -> io::Error
         return error;
     };
     let me = geteuid();
-    let owner = Owner::in_metadata(&found);
-    let cure = if owner.user == me {
+    let owner = Owner::in_metadata(&found).user;
+    let cure = if owner == me {
         format!(
             "its user may not do that: see its permissions with `ls -la {}`",
             place.display()
@@ -236,7 +233,7 @@ pub(super) fn explained(error: io::Error, root: &Path, path: &Path) -> io::Error
     } else {
         let keeper = Owner::of(root).map_or(me, |(owner, _)| owner.user);
         // The lock's owner is who works here; a file of another is in the way.
-        let user = if keeper == owner.user { me } else { keeper };
+        let user = if keeper == owner { me } else { keeper };
         format!(
             "give all files to the user of the trigger with `chown -R '{}' {}`",
             name(user),
@@ -246,7 +243,7 @@ pub(super) fn explained(error: io::Error, root: &Path, path: &Path) -> io::Error
     let sentence = format!(
         "permission denied: {} belongs to {}, and this process works as {}: {cure}",
         place.display(),
-        told(owner.user),
+        told(owner),
         told(me)
     );
     io::Error::new(io::ErrorKind::PermissionDenied, sentence)
@@ -254,9 +251,8 @@ pub(super) fn explained(error: io::Error, root: &Path, path: &Path) -> io::Error
 
 /// The file, or the deepest directory above it that is there.
 fn existing(root: &Path, path: &Path) -> Option<(fs::Metadata, PathBuf)> {
-    let inside = path.ancestors().take_while(|way| way.starts_with(root));
-    let mut found = inside.filter_map(|way| Some((fs::metadata(way).ok()?, way.to_owned())));
-    found.next()
+    let mut inside = path.ancestors().take_while(|way| way.starts_with(root));
+    inside.find_map(|way| Some((fs::metadata(way).ok()?, way.to_owned())))
 }
 
 /// Why the user of the trigger could not write to a file, as far as its owner tells; for root, who may

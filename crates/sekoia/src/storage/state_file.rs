@@ -90,10 +90,7 @@ async fn read(
 ) -> Result<Option<Result<Bytes, String>>, StorageError> {
     match storage.read(name).await {
         Ok(content) => Ok(content.map(Ok)),
-        Err(error) => error
-            .is_damage()
-            .map(|reason| Some(Err(reason)))
-            .ok_or(error),
+        Err(error) => error.is_damage().map(Err).map(Some).ok_or(error),
     }
 }
 
