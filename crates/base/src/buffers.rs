@@ -5,6 +5,7 @@
 //! that are in use, or else the kernel would have to hand out and clear their memory each time.
 
 use std::{
+    cmp::Reverse,
     fmt,
     ops::Deref,
     sync::{Arc, Mutex},
@@ -63,14 +64,14 @@ impl Buffers {
         if bytes < SMALLEST {
             return memory(bytes);
         }
-        let fitting = |size: &usize| *size >= bytes;
-        let kept = self.take_kept(|sizes| sizes.filter(|(_, size)| fitting(size)).min_by_key(size));
+        // The smallest that fits.
+        let kept = self.take_kept(|size| (size >= bytes).then_some(Reverse(size)));
         kept.unwrap_or_else(|| memory(bytes.next_multiple_of(STEP)))
     }
 
     /// An empty buffer for nobody knows how much: the largest there is.
     pub fn take_any(&self) -> Buffer {
-        let kept = self.take_kept(|sizes| sizes.max_by_key(size));
+        let kept = self.take_kept(Some);
         self.own(kept.unwrap_or_default())
     }
 
@@ -82,14 +83,13 @@ impl Buffers {
         }
     }
 
-    fn take_kept(
-        &self,
-        choose: impl Fn(&mut dyn Iterator<Item = (usize, usize)>) -> Option<(usize, usize)>,
-    ) -> Option<Memory> {
+    /// The one whose size has the highest rank. Of several it is the one that was used last, which may still
+    /// be near the processor.
+    fn take_kept<R: Ord>(&self, rank: impl Fn(usize) -> Option<R>) -> Option<Memory> {
         let mut free = lock(&self.0.free);
-        // The one that was used last comes first: it may still be near the processor.
-        let sizes = free.iter().map(|(one, _)| one.len()).enumerate().rev();
-        let (index, _) = choose(&mut { sizes })?;
+        let sizes = free.iter().map(|(one, _)| one.len()).enumerate();
+        let ranked = sizes.filter_map(|(index, size)| Some((rank(size)?, index)));
+        let (_, index) = ranked.max()?;
         Some(free.remove(index).0)
     }
 
@@ -115,18 +115,10 @@ fn memory(bytes: usize) -> Memory {
     vec![0; bytes].into_boxed_slice()
 }
 
-fn size((_, size): &(usize, usize)) -> usize {
-    *size
-}
-
 impl fmt::Debug for Buffers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Buffers({} of {})",
-            lock(&self.0.free).len(),
-            self.0.most
-        )
+        let free = lock(&self.0.free).len();
+        write!(f, "Buffers({free} of {})", self.0.most)
     }
 }
 
