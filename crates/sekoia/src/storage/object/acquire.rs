@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     client::{Client, Head, in_place_of},
     error::{ObjectError, Problem, on},
-    lease::{self, KEY, LIFE, Lease, MARGIN, Moment, Note, RENEWAL, Seen},
+    lease::{self, KEY, LIFE, Lease, MARGIN, Note, RENEWAL, Seen},
 };
 use crate::log::Log;
 
@@ -163,7 +163,7 @@ impl Acquisition<'_> {
 
     /// Writes the lease. None when somebody else was faster.
     async fn write(&mut self, mode: PutMode) -> Result<Option<Lease>, ObjectError> {
-        let since = Moment::now(self.clock);
+        let since = self.clock.reading();
         self.note.renewal += 1;
         let (written, mut fenced) = match self.put(mode).await {
             Err(error) if matches!(*error.problem, Problem::Unconditional) => {

@@ -8,9 +8,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base::{Clock, lock, retry::Backoff};
+use base::{Clock, clock::Reading, lock, retry::Backoff};
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use object_store::PutMode;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -65,7 +64,7 @@ pub(super) struct Lease {
     held: Mutex<Held>,
     /// Since when it is ours for certain, for those who cannot wait for a renewal under way; none once
     /// it is lost or given back.
-    since: std::sync::Mutex<Option<Moment>>,
+    since: std::sync::Mutex<Option<Reading>>,
     /// Somebody has found out that it is lost.
     lost: Notify,
 }
@@ -101,22 +100,6 @@ impl Seen {
     }
 }
 
-/// Now, on the machine's clock and as time goes by. A machine that was suspended shows it only on
-/// its clock, one whose clock was set back only in the other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment(Instant, DateTime<Utc>);
-
-impl Moment {
-    pub(super) fn now(clock: &Clock) -> Self {
-        Self(Instant::now(), clock.now())
-    }
-
-    fn elapsed(&self, clock: &Clock) -> Duration {
-        let shown = (clock.now() - self.1).to_std().unwrap_or_default();
-        self.0.elapsed().max(shown)
-    }
-}
-
 impl Lease {
     /// A lease that was just written as this version.
     pub(super) fn new(
@@ -124,7 +107,7 @@ impl Lease {
         clock: Clock,
         note: Note,
         etag: String,
-        since: Moment,
+        since: Reading,
         fenced: bool,
     ) -> Self {
         Self {
@@ -151,10 +134,14 @@ impl Lease {
         }
     }
 
-    /// Whether it is ours for this much longer at least, as far as this process knows.
+    /// Whether it is ours for this much longer at least, as far as this process knows. A machine that was
+    /// suspended shows it only on its wall clock, one whose wall clock was set back only on the other.
     fn lives(&self, longer: Duration) -> bool {
         let since = *lock(&self.since);
-        since.is_some_and(|since| since.elapsed(&self.clock) + longer < LIFE)
+        since.is_some_and(|since| {
+            let shown = (self.clock.now() - since.wall).to_std().unwrap_or_default();
+            since.instant.elapsed().max(shown) + longer < LIFE
+        })
     }
 
     /// That there is time for a write.
@@ -239,7 +226,7 @@ impl Lease {
             self.find(held).await?;
         }
         for _ in 0..ATTEMPTS {
-            let since = Moment::now(&self.clock);
+            let since = self.clock.reading();
             held.note.renewal += 1;
             let mode = self.mode(held);
             let written = self.client.put(KEY, held.note.to_json(), mode, None);
