@@ -46,13 +46,10 @@ fn clear_down(directory: &Path, depth: u32) {
             clear_down(&entry.path(), depth - 1);
         }
         let name = entry.file_name();
-        let number = name.to_str().and_then(|name| {
-            let number = name.strip_prefix('.')?;
-            number.strip_suffix(".tmp")
-        });
-        let is_ours = number.is_some_and(|number| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix('.')?.strip_suffix(".tmp"));
+        let is_ours = number.is_some_and(|number| number.parse::<u64>().is_ok());
         let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
         if is_ours && metadata.is_file() && age.is_some_and(|age| age >= LEFT) {
             // It only takes room.

@@ -154,15 +154,6 @@ pub(super) fn on(host: &str) -> String {
     }
 }
 
-/// Whether an answer says that the store is out of order for the moment.
-fn is_busy(status: u16, code: &str) -> bool {
-    let word = matches!(
-        code,
-        "SlowDown" | "InternalError" | "ServiceUnavailable" | "RequestTimeout"
-    );
-    word || matches!(status, 408 | 409 | 429 | 500 | 502..=599)
-}
-
 /// What an answer that is no success says. `skew` is how far our clock is ahead.
 pub(super) fn explain(verb: &'static str, answer: &Response, skew: Option<TimeDelta>) -> Problem {
     let status = answer.status();
@@ -181,7 +172,10 @@ pub(super) fn explain(verb: &'static str, answer: &Response, skew: Option<TimeDe
         (_, "RequestTimeTooSkewed") => off(skew.unwrap_or_default()),
         (_, "SignatureDoesNotMatch") => Problem::SecretKey,
         (401 | 403, _) => Problem::Denied { verb },
-        (number, word) if is_busy(number, word) => Problem::Busy { status, code },
+        (408 | 409 | 429 | 500 | 502..=599, _)
+        | (_, "SlowDown" | "InternalError" | "ServiceUnavailable" | "RequestTimeout") => {
+            Problem::Busy { status, code }
+        }
         _ => Problem::Unexpected { verb, status, code },
     }
 }
