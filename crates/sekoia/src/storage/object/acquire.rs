@@ -96,7 +96,8 @@ impl Acquisition<'_> {
     }
 
     async fn take(&mut self) -> Result<Lease, ObjectError> {
-        let begun = Instant::now();
+        // Since when somebody else's is watched: the first request may take long.
+        let mut begun: Option<Instant> = None;
         let mut watched = None;
         let mut refusals = 0;
         loop {
@@ -106,13 +107,14 @@ impl Acquisition<'_> {
                     self.tell_of(&note);
                     in_place_of(&head.etag)
                 }
-                Some((_, note)) if begun.elapsed() >= LONGEST_WAIT => {
+                Some((_, note)) if begun.is_some_and(|at| at.elapsed() >= LONGEST_WAIT) => {
                     let host = note.host;
                     return Err(self.client.error(Problem::InUse { host }));
                 }
                 Some((head, note)) => {
-                    if watched.is_none() {
+                    if begun.is_none() {
                         self.tell_of_the_wait(&note);
+                        begun = Some(Instant::now());
                     }
                     watched = Some(Seen::now(watched, head.etag));
                     sleep(LOOK).await;

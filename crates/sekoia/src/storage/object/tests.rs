@@ -7,7 +7,7 @@ use std::{
     fs,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -29,6 +29,8 @@ struct InMemory {
     store: ObjectStore,
     /// Whether answers get lost on the way back.
     mute: Arc<AtomicBool>,
+    /// So many seconds the next request takes.
+    delay: Arc<AtomicU64>,
     /// So many requests arrive, nothing after them.
     arriving: Arc<AtomicUsize>,
     /// By how many minutes its clock is behind ours.
@@ -49,6 +51,10 @@ impl HttpService for InMemory {
             let path = request.uri().path_and_query().unwrap().to_string();
             let note = format!("{} {}", request.method(), request.uri().path());
             self.requests.lock().unwrap().push(note);
+            let delay = self.delay.swap(0, Ordering::Relaxed);
+            if delay > 0 {
+                tokio::time::sleep(Duration::from_secs(delay)).await;
+            }
             let one_less = |left: usize| left.checked_sub(1);
             if let Some(page) = self.page_for(request.method()) {
                 return Ok(Response::new(Bytes::from(page)));
@@ -143,6 +149,7 @@ impl World {
             net: InMemory {
                 store: ObjectStore::new(conditional_writes).unwrap(),
                 mute: Arc::default(),
+                delay: Arc::default(),
                 arriving: Arc::new(AtomicUsize::new(usize::MAX)),
                 behind: Arc::default(),
                 endless: Arc::default(),

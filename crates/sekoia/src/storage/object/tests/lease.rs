@@ -57,6 +57,19 @@ async fn an_orderly_end_is_followed_at_once_and_a_crash_when_the_lease_has_run_o
     assert_eq!(text(&third.storage, "context.json").await, "3");
 }
 
+/// Else a start would say of an instance that has crashed that it works on the same files, and end.
+#[tokio::test(start_paused = true)]
+async fn a_slow_first_answer_takes_nothing_from_the_time_in_which_an_owner_would_renew_its_lease() {
+    for delay in [5, 60] {
+        let world = World::new(ConditionalWrites::Checked);
+        drop(world.open().await);
+        world.net.delay.store(delay, Ordering::Relaxed);
+        let second = world.open().await;
+        assert!(world.said("ended without giving its lease back"));
+        second.storage.write("context.json", "2").await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_not_taken_on_the_word_of_one_header() {
     let world = World::new(ConditionalWrites::Checked);
