@@ -153,23 +153,12 @@ impl Files {
             let joined = std::mem::replace(loose, vec![(span, content)]);
             // Only who has the lease takes something away. What stays is taken away by the next one.
             lease.ensure().await?;
-            let joined = joined.into_iter().map(|(span, _)| span).collect();
-            self.take_away(name, generation, joined).await?;
+            let joined = joined.into_iter();
+            let keys = joined.map(|(span, _)| part_key(name, generation, span));
+            self.delete_each(keys.collect()).await?;
         }
         loose.retain(|(_, content)| content.len() < PART);
         Ok(())
-    }
-
-    async fn take_away(
-        &self,
-        name: &str,
-        generation: &str,
-        parts: Vec<Span>,
-    ) -> Result<(), ObjectError> {
-        let keys = parts
-            .into_iter()
-            .map(|span| part_key(name, generation, span));
-        self.delete_each(keys.collect()).await
     }
 
     /// What the store has now. The lease is ours after that, so nobody else has written it since.
@@ -191,7 +180,9 @@ impl Files {
         let number = parts.next();
         let Parts { whole, doubled } = parts;
         // A crash came between the join and this.
-        _ = self.take_away(name, generation, doubled).await;
+        let doubled = doubled.into_iter();
+        let doubled = doubled.map(|span| part_key(name, generation, span));
+        _ = self.delete_each(doubled.collect()).await;
         let last = whole.into_iter().rev().take(LOOSE);
         let last = stream::iter(last)
             .map(|span| async move { Ok((span, self.part(name, generation, span).await?)) })
