@@ -42,7 +42,7 @@ impl Verdict {
     }
 }
 
-/// What may be the reason that no event of a request is accepted.
+/// What may be the reason that nothing says of any event of a request that it is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The intake is down or busy (no answer, 408, 5xx); or something in between breaks off what it does
@@ -56,6 +56,8 @@ pub(super) enum Cause {
     Refused,
     /// The size of the request (413), or an event of it.
     TooLarge,
+    /// A success proves nothing: events may be accepted.
+    Uncertain,
 }
 
 /// How much of a foreign text is shown.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{answer::Cause, case::Failure};
+use super::answer::Cause;
 
 /// After so many failures in a row, over so long, of all that is left of a batch and of single events
 /// of it.
@@ -44,16 +44,16 @@ pub(super) struct Streak {
 
 impl Streak {
     /// A request of the batch accepted nothing. After a condition it begins anew.
-    pub(super) fn failed(&mut self, failure: Failure, now: Instant) -> Yielding {
-        let is_barred = failure == Failure::Failed(Cause::Barred);
+    pub(super) fn failed(&mut self, cause: Cause, now: Instant) -> Yielding {
+        let is_barred = cause == Cause::Barred;
         if self.is_barred != is_barred {
             *self = Self::default();
         }
-        match failure {
-            Failure::Failed(Cause::Refused | Cause::TooLarge) => {}
-            Failure::Failed(Cause::Outage) => self.is_unsaid = true,
-            Failure::Failed(Cause::Barred) => self.is_barred = true,
-            Failure::Failed(Cause::Busy) | Failure::Uncertain => {
+        match cause {
+            Cause::Refused | Cause::TooLarge => {}
+            Cause::Outage => self.is_unsaid = true,
+            Cause::Barred => self.is_barred = true,
+            Cause::Busy | Cause::Uncertain => {
                 *self = Self::default();
                 return Yielding::No;
             }
@@ -77,57 +77,49 @@ impl Streak {
 mod tests {
     use super::*;
 
-    const REFUSED: Failure = Failure::Failed(Cause::Refused);
-    const OUTAGE: Failure = Failure::Failed(Cause::Outage);
-
     /// What follows from these failures, one every so many seconds.
-    fn follows(seconds: u64, failures: &[Failure]) -> Vec<Yielding> {
+    fn follows(seconds: u64, failures: &[Cause]) -> Vec<Yielding> {
         let (mut streak, begun) = (Streak::default(), Instant::now());
         let times = (0..).map(|n| begun + Duration::from_secs(n * seconds));
         let failures = times.zip(failures);
         failures
-            .map(|(now, failure)| streak.failed(*failure, now))
+            .map(|(now, cause)| streak.failed(*cause, now))
             .collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_lets_others_past_after_four_failures_over_five_minutes() {
+        use Cause::{Barred, Busy, Outage, Refused, TooLarge, Uncertain};
         use Yielding::{IfAccepted, IfAnswered, No, Yes};
-        let too_large = Failure::Failed(Cause::TooLarge);
         assert_eq!(
-            follows(100, &[REFUSED, too_large, REFUSED, REFUSED]),
+            follows(100, &[Refused, TooLarge, Refused, Refused]),
             [No, No, No, Yes]
         );
         assert!(
-            follows(99, &[REFUSED; 4])
+            follows(99, &[Refused; 4])
                 .iter()
                 .all(|yielding| *yielding == No)
         );
-        assert_eq!(follows(300, &[REFUSED; 3]), [No; 3]);
+        assert_eq!(follows(300, &[Refused; 3]), [No; 3]);
         // What is no answer of the intake needs one without events.
         for unsaid in 0..4 {
-            let mut failures = [REFUSED; 4];
-            failures[unsaid] = OUTAGE;
+            let mut failures = [Refused; 4];
+            failures[unsaid] = Outage;
             assert_eq!(follows(100, &failures), [No, No, No, IfAnswered]);
         }
         assert_eq!(
-            follows(100, &[OUTAGE; 8]),
+            follows(100, &[Outage; 8]),
             [No, No, No, IfAnswered, No, No, No, IfAnswered],
             "it is asked seldom"
         );
-        for other in [
-            Failure::Failed(Cause::Busy),
-            Failure::Failed(Cause::Barred),
-            Failure::Uncertain,
-        ] {
-            let failures = [REFUSED, OUTAGE, REFUSED, other, REFUSED, REFUSED, REFUSED];
+        for other in [Busy, Barred, Uncertain] {
+            let failures = [Refused, Outage, Refused, other, Refused, Refused, Refused];
             assert_eq!(follows(300, &failures), [No; 7], "{other:?}");
         }
-        let barred = Failure::Failed(Cause::Barred);
         assert_eq!(
-            follows(1200, &[REFUSED, barred, barred, barred, barred, barred]),
+            follows(1200, &[Refused, Barred, Barred, Barred, Barred, Barred]),
             [No, No, No, No, IfAccepted, No]
         );
-        assert_eq!(follows(1199, &[barred; 4]), [No; 4]);
+        assert_eq!(follows(1199, &[Barred; 4]), [No; 4]);
     }
 }

@@ -28,15 +28,6 @@ const CHANCE: f64 = 1e-9;
 /// that proves nothing: so many of them count as one refusal.
 const OUTAGES: u32 = 4;
 
-/// How a request ended that accepted nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// For this reason.
-    Failed(Cause),
-    /// With a success that proves nothing.
-    Uncertain,
-}
-
 /// What follows from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
@@ -107,18 +98,17 @@ impl Case {
     /// An event failed that was sent alone.
     pub(super) fn failed_alone(
         &mut self,
-        failure: Failure,
+        cause: Cause,
         accepted: Acceptances,
         now: Instant,
     ) -> Finding {
         // It was sent again often enough: each time it may come once more.
-        let failure = match failure {
-            Failure::Uncertain => Failure::Failed(Cause::Outage),
-            failed => failed,
+        let cause = match cause {
+            Cause::Uncertain => Cause::Outage,
+            certain => certain,
         };
-        let is_evidence = is_for_events(failure) && self.others_accepted(accepted);
-        self.alone += u32::from(is_evidence);
-        if !self.counts(failure, accepted) {
+        self.alone += u32::from(is_for_events(cause) && self.others_accepted(accepted));
+        if !self.counts(cause, accepted) {
             return Finding::Nothing;
         }
         self.acceptances = Some(accepted);
@@ -137,8 +127,8 @@ impl Case {
 
     /// Whether a failure, when requests had come so far, says something of the events: those that failed
     /// together are suspect then. The count stays, as the evidence holds for the parts, too.
-    pub(super) fn counts(&mut self, failure: Failure, accepted: Acceptances) -> bool {
-        if !is_for_events(failure) {
+    pub(super) fn counts(&mut self, cause: Cause, accepted: Acceptances) -> bool {
+        if !is_for_events(cause) {
             return false;
         }
         self.failures += 1;
@@ -147,18 +137,18 @@ impl Case {
         if !accepted.prove_since(before) {
             return false;
         }
-        if failure == Failure::Failed(Cause::Outage) {
+        if cause == Cause::Outage {
             self.outages += 1;
             return self.outages >= OUTAGES;
         }
         true
     }
 
-    pub(super) fn pause_alone(finding: Finding, failure: Failure, others: Duration) -> Duration {
-        match (finding, failure) {
+    pub(super) fn pause_alone(finding: Finding, cause: Cause, others: Duration) -> Duration {
+        match (finding, cause) {
             (Finding::Suspect | Finding::Hopeless, _) => BETWEEN,
             // Other events must be accepted before the next refusal counts.
-            (Finding::Nothing, Failure::Failed(Cause::Refused | Cause::TooLarge)) => {
+            (Finding::Nothing, Cause::Refused | Cause::TooLarge) => {
                 others.max(Duration::from_secs(30))
             }
             (Finding::Nothing, _) => others,
@@ -167,8 +157,8 @@ impl Case {
 }
 
 /// Whether the reason of a failure may be in the events.
-fn is_for_events(failure: Failure) -> bool {
-    !matches!(failure, Failure::Failed(Cause::Busy | Cause::Barred))
+fn is_for_events(cause: Cause) -> bool {
+    !matches!(cause, Cause::Busy | Cause::Barred)
 }
 
 #[cfg(test)]
@@ -176,41 +166,34 @@ mod tests {
     use super::*;
     use crate::intake::gate::Gate;
 
-    const REFUSED: Failure = Failure::Failed(Cause::Refused);
-    const OUTAGE: Failure = Failure::Failed(Cause::Outage);
-
     fn after(now: Instant, seconds: u64) -> Instant {
         now + Duration::from_secs(seconds)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_is_suspect_only_when_others_are_accepted() {
-        for failure in [
-            REFUSED,
-            Failure::Uncertain,
-            Failure::Failed(Cause::TooLarge),
-        ] {
+        for cause in [Cause::Refused, Cause::Uncertain, Cause::TooLarge] {
             let (mut gate, mut case) = (Gate::default(), Case::default());
             for _ in 0..9 {
-                assert!(!case.counts(failure, gate.acceptances()));
+                assert!(!case.counts(cause, gate.acceptances()));
             }
             gate.accepts();
-            assert!(case.counts(failure, gate.acceptances()));
+            assert!(case.counts(cause, gate.acceptances()));
             let mut part = case.clone();
-            assert!(part.counts(failure, gate.acceptances()));
+            assert!(part.counts(cause, gate.acceptances()));
         }
         let (mut gate, mut case) = (Gate::default(), Case::default());
-        for failure in [Cause::Barred, Cause::Busy].map(Failure::Failed) {
+        for cause in [Cause::Barred, Cause::Busy] {
             for _ in 0..9 {
-                assert!(!case.counts(failure, gate.acceptances()));
+                assert!(!case.counts(cause, gate.acceptances()));
                 gate.accepts();
             }
         }
         for n in 0..OUTAGES {
-            assert!(!case.counts(OUTAGE, gate.acceptances()), "{n}");
+            assert!(!case.counts(Cause::Outage, gate.acceptances()), "{n}");
             gate.accepts();
         }
-        assert!(case.counts(OUTAGE, gate.acceptances()));
+        assert!(case.counts(Cause::Outage, gate.acceptances()));
     }
 
     /// Else a key that is refused from now on would have whole batches sent in single events.
@@ -218,14 +201,14 @@ mod tests {
     async fn what_was_on_its_way_when_a_batch_failed_is_no_evidence() {
         let (mut gate, mut case) = (Gate::default(), Case::default());
         let on_its_way = gate.begins();
-        assert!(!case.counts(REFUSED, gate.acceptances()));
+        assert!(!case.counts(Cause::Refused, gate.acceptances()));
         gate.accepted(on_its_way);
-        assert!(!case.counts(REFUSED, gate.acceptances()));
+        assert!(!case.counts(Cause::Refused, gate.acceptances()));
         gate.accepts();
-        assert!(case.counts(REFUSED, gate.acceptances()));
+        assert!(case.counts(Cause::Refused, gate.acceptances()));
         // What others come to later takes nothing of it back.
         gate.accepted(on_its_way);
-        assert!(case.counts(REFUSED, gate.acceptances()));
+        assert!(case.counts(Cause::Refused, gate.acceptances()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -234,7 +217,7 @@ mod tests {
         let (mut gate, mut case) = (Gate::default(), Case::default());
         let mut ask = |accepted: usize, seconds: u64| {
             (0..accepted).for_each(|_| gate.accepts());
-            case.failed_alone(REFUSED, gate.acceptances(), after(now, seconds))
+            case.failed_alone(Cause::Refused, gate.acceptances(), after(now, seconds))
         };
         assert_eq!(ask(0, 0), Finding::Nothing, "no other was accepted");
         assert_eq!(ask(5, 10), Finding::Suspect, "the first");
@@ -250,29 +233,29 @@ mod tests {
     async fn what_says_nothing_of_an_event_never_counts_against_it() {
         let now = Instant::now();
         let (mut gate, mut case) = (Gate::default(), Case::default());
-        let barred = [Cause::Barred, Cause::Busy].map(Failure::Failed);
+        let barred = [Cause::Barred, Cause::Busy];
         for n in 0..99 {
             gate.accepts();
-            for failure in barred {
-                let finding = case.failed_alone(failure, gate.acceptances(), after(now, n * 100));
+            for cause in barred {
+                let finding = case.failed_alone(cause, gate.acceptances(), after(now, n * 100));
                 assert_eq!(finding, Finding::Nothing);
             }
         }
         // Of requests without an answer, or with one that proves nothing, it takes many.
-        for failure in [OUTAGE, Failure::Uncertain] {
+        for cause in [Cause::Outage, Cause::Uncertain] {
             let mut case = Case::default();
             let mut ask = |seconds: u64| {
                 gate.accepts();
-                case.failed_alone(failure, gate.acceptances(), after(now, seconds))
+                case.failed_alone(cause, gate.acceptances(), after(now, seconds))
             };
             let mut asked = 0;
             while ask(asked * 300) != Finding::Hopeless {
                 asked += 1;
             }
-            assert!(asked >= 3 * u64::from(OUTAGES), "{failure:?} {asked}");
+            assert!(asked >= 3 * u64::from(OUTAGES), "{cause:?} {asked}");
             let mut case = Case::default();
-            let mut alone = (0..99)
-                .map(|n| case.failed_alone(failure, gate.acceptances(), after(now, n * 300)));
+            let mut alone =
+                (0..99).map(|n| case.failed_alone(cause, gate.acceptances(), after(now, n * 300)));
             assert!(alone.all(|finding| finding == Finding::Nothing));
         }
     }
@@ -281,23 +264,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_event_is_hopeless_by_a_chance_that_others_have_met() {
         let now = Instant::now();
-        for failure in [REFUSED, OUTAGE, Failure::Uncertain] {
+        for cause in [Cause::Refused, Cause::Outage, Cause::Uncertain] {
             let (mut gate, mut case) = (Gate::default(), Case::since(Acceptances::default()));
             let mut asked = 0;
             loop {
                 asked += 1;
                 let mut other = Case::default();
-                (0..2).for_each(|_| _ = other.counts(failure, gate.acceptances()));
+                (0..2).for_each(|_| _ = other.counts(cause, gate.acceptances()));
                 gate.accepts();
                 gate.failed_by_chance(other.failed_by_chance());
                 assert_eq!(other.failed_by_chance(), 0, "it counts once");
                 let at = after(now, asked * 300);
-                if case.failed_alone(failure, gate.acceptances(), at) == Finding::Hopeless {
+                if case.failed_alone(cause, gate.acceptances(), at) == Finding::Hopeless {
                     break;
                 }
             }
             // 2/3 to the power of 52 is less than 1 in 10^9; of outages, each fourth is judged.
-            assert!((52..56).contains(&asked), "{failure:?} {asked}");
+            assert!((52..56).contains(&asked), "{cause:?} {asked}");
             assert_eq!(case.of_part().failed_by_chance(), 0);
         }
     }

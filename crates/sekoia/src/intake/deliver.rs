@@ -9,7 +9,7 @@ use super::{
     answer::{Cause, Fates},
     aside::{Streak, Yielding},
     batch::Parcel,
-    case::{Case, Failure},
+    case::Case,
     gate::{Acceptances, PACE},
     hand::InHand,
     lock,
@@ -30,7 +30,7 @@ struct Load {
     case: Case,
     /// Requests in a row that accepted nothing, and why the last did not.
     failures: u32,
-    last: Option<Failure>,
+    last: Option<Cause>,
     /// Failures in a row that may be for its events.
     streak: Streak,
     attempts: Attempts,
@@ -48,8 +48,8 @@ impl Load {
         match self.last {
             _ if mood == Mood::Doubtful => true,
             _ if mood == Mood::Open || others_accepted => false,
-            Some(Failure::Failed(Cause::Refused | Cause::TooLarge)) => is_odd,
-            Some(Failure::Failed(Cause::Outage)) => (is_odd || unsure) && self.failures >= OUTAGES,
+            Some(Cause::Refused | Cause::TooLarge) => is_odd,
+            Some(Cause::Outage) => (is_odd || unsure) && self.failures >= OUTAGES,
             _ => false,
         }
     }
@@ -257,17 +257,17 @@ impl Intake {
         receipt: &mut Receipt,
         unaccepted: Unaccepted,
     ) -> Result<(), Stopped> {
-        let Unaccepted { failure, asked, .. } = unaccepted;
+        let Unaccepted { cause, asked, .. } = unaccepted;
         let sentence = unaccepted.sentence.as_str();
         load.failures += 1;
-        load.last = Some(failure);
+        load.last = Some(cause);
         load.attempts.failed();
         let log = &self.0.around.log;
         let accepted = self.gate().acceptances();
         let known = load.case.others_accepted(accepted);
-        let mut is_suspect = load.case.counts(failure, accepted);
+        let mut is_suspect = load.case.counts(cause, accepted);
         if is_suspect
-            && failure == Failure::Failed(Cause::Outage)
+            && cause == Cause::Outage
             && matches!(self.ask_without_events().await?, Probed::Refused { .. })
         {
             // An outage has begun: what was accepted before proves no more.
@@ -285,20 +285,13 @@ impl Intake {
             }
             return Ok(());
         }
-        let pause = match failure {
-            Failure::Uncertain => {
-                self.gate().doubted(now);
-                lock(&self.0.report).doubted(log, sentence);
-                None
-            }
-            Failure::Failed(cause) => {
-                lock(&self.0.report).failed(log, cause, load.len(), sentence);
-                let mut gate = self.gate();
-                let pause = gate.failed(cause, known, asked, now);
-                (gate.mood() == Mood::Open).then_some(pause)
-            }
+        lock(&self.0.report).failed(log, cause, load.len(), sentence);
+        let pause = {
+            let mut gate = self.gate();
+            let pause = gate.failed(cause, known, asked, now);
+            (gate.mood() == Mood::Open).then_some(pause)
         };
-        if self.goes_aside(load, failure, now).await? {
+        if self.goes_aside(load, cause, now).await? {
             Report::set_aside(log, load.len(), sentence);
             let known = load.case.acceptances().map(|_| load.case.clone());
             let case = known.unwrap_or_else(|| Case::since(accepted));
@@ -318,14 +311,14 @@ impl Intake {
     async fn goes_aside(
         &self,
         load: &mut Load,
-        failure: Failure,
+        cause: Cause,
         now: Instant,
     ) -> Result<bool, Stopped> {
         let (mood, is_long) = {
             let gate = self.gate();
             (gate.mood(), gate.doubts_the_event(now))
         };
-        Ok(match load.streak.failed(failure, now) {
+        Ok(match load.streak.failed(cause, now) {
             Yielding::Yes => true,
             Yielding::IfAnswered if mood == Mood::Troubled => {
                 // Which of them it may be, another one shows.
@@ -333,7 +326,7 @@ impl Intake {
                 !matches!(self.ask_without_events().await?, Probed::Refused { .. })
             }
             Yielding::IfAccepted => self.ask_without_events().await? == Probed::Accepted,
-            _ if failure == Failure::Uncertain && is_long => {
+            _ if cause == Cause::Uncertain && is_long => {
                 self.ask_without_events().await? == Probed::Accepted
             }
             Yielding::IfAnswered | Yielding::No => false,

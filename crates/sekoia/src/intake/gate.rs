@@ -178,6 +178,7 @@ impl Gate {
                 }
             }
             Cause::Barred => self.slow.next_pause(asked),
+            Cause::Uncertain => return self.doubted(now),
         };
         self.refused = Some(now);
         if cause == Cause::Outage && self.outages < OUTAGE && self.mood == Mood::Open {
@@ -202,11 +203,13 @@ impl Gate {
         self.refused = Some(now);
     }
 
-    /// A success proved nothing.
-    pub(super) fn doubted(&mut self, now: Instant) {
+    /// A success proved nothing. How long the one whose turn it is waits.
+    pub(super) fn doubted(&mut self, now: Instant) -> Duration {
         self.mood = Mood::Doubtful;
         self.doubt_since.get_or_insert(now);
-        self.next = Some(now + self.doubt.next_pause(None));
+        let pause = self.doubt.next_pause(None);
+        self.next = Some(now + pause);
+        pause
     }
 
     /// Whether nothing has been certain for so long that the reason may be in the one event that is

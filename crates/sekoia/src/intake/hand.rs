@@ -13,7 +13,7 @@ use super::{
     Intake, MAX_EVENT_BYTES, Mood, Outcome, Receipt, Stopped, Unaccepted,
     answer::Cause,
     batch::Parcel,
-    case::{Case, Failure, Finding},
+    case::{Case, Finding},
     gate::{Acceptances, LONG_DOUBT},
     lock,
     probe::MAYBE_TWICE,
@@ -26,9 +26,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_sec
 
 /// Until what was given up and has no place is tried again.
 const NO_ROOM: Duration = Duration::from_secs(300);
-
-/// No answer, or a 5xx.
-const OUTAGE: Failure = Failure::Failed(Cause::Outage);
 
 /// Events in hand, part of a batch or one alone.
 pub struct InHand {
@@ -239,7 +236,7 @@ impl Intake {
 
     fn failed_in_hand(&self, hand: &mut InHand, unaccepted: Unaccepted) -> Step {
         let Unaccepted {
-            failure,
+            cause,
             sentence,
             asked,
             ..
@@ -248,7 +245,7 @@ impl Intake {
         let (accepted, is_doubt) = {
             let mut gate = self.gate();
             gate.failed_beside(now);
-            let is_doubt = failure == Failure::Uncertain && gate.mood() == Mood::Doubtful;
+            let is_doubt = cause == Cause::Uncertain && gate.mood() == Mood::Doubtful;
             if is_doubt {
                 // It is asked as slowly as by a batch on its way.
                 gate.doubted(now);
@@ -256,37 +253,34 @@ impl Intake {
             (gate.acceptances(), is_doubt)
         };
         hand.reason = self.0.around.log.masked(&sentence);
-        let is_barred = failure == Failure::Failed(Cause::Barred);
+        let is_barred = cause == Cause::Barred;
         let before = std::mem::replace(&mut hand.barred, is_barred.then_some(accepted));
         if is_barred && before.is_some_and(|before| accepted.prove_since(before)) {
             lock(&self.0.report).barred(&self.0.around.log, hand.parcel.len(), &sentence);
         }
         let pause = |hand: &mut InHand| hand.backoff.next_pause(asked);
-        let refused = match failure {
-            Failure::Failed(cause @ (Cause::Refused | Cause::TooLarge)) => Some(cause),
-            _ => None,
-        };
+        let is_refused = matches!(cause, Cause::Refused | Cause::TooLarge);
         if hand.parcel.len() > 1 {
             // What was accepted before the doubt began says nothing of these: no other comes twice for it.
-            let is_suspect = !is_doubt && hand.case.counts(failure, accepted);
+            let is_suspect = !is_doubt && hand.case.counts(cause, accepted);
             if !is_suspect {
-                self.still_fails(hand, failure, &sentence);
+                self.still_fails(hand, cause, &sentence);
             }
-            if let Some(cause) = refused.filter(|_| !is_suspect) {
+            if is_refused && !is_suspect {
                 let mut gate = self.gate();
                 if gate.mood() == Mood::Troubled {
                     // It is asked as slowly as by a batch on its way.
                     _ = gate.failed(cause, false, asked, now);
                 }
             }
-            let is_certain = is_suspect || refused.is_some();
+            let is_certain = is_suspect || is_refused;
             if hand.doubted && is_certain {
                 return Step::Done(self.without_doubted(hand));
             }
             if is_suspect {
                 return Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure));
             }
-            let is_certain = refused.is_some() || failure == OUTAGE || is_barred;
+            let is_certain = is_refused || cause == Cause::Outage || is_barred;
             let is_done = hand.is_done_with(is_certain, now);
             if hand.doubted && is_done {
                 return Step::Done(self.without_doubted(hand));
@@ -294,13 +288,13 @@ impl Intake {
             hand.tried += usize::from(is_done);
             return Step::Later(pause(hand));
         }
-        let finding = hand.case.failed_alone(failure, accepted, now);
+        let finding = hand.case.failed_alone(cause, accepted, now);
         if finding == Finding::Nothing {
-            self.still_fails(hand, failure, &sentence);
+            self.still_fails(hand, cause, &sentence);
         }
         if finding == Finding::Hopeless {
             let bytes = hand.parcel.event(0).map_or(0, |event| event.len());
-            let is_too_large = failure == Failure::Failed(Cause::TooLarge);
+            let is_too_large = cause == Cause::TooLarge;
             let is_too_large = is_too_large && bytes >= LARGE_EVENT;
             hand.fits = is_too_large.then_some(LARGE_EVENT - 1);
             hand.hopeless = true;
@@ -313,15 +307,13 @@ impl Intake {
             }
             return Step::Done(Receipt::default());
         }
-        Step::Later(Case::pause_alone(finding, failure, pause(hand)))
+        Step::Later(Case::pause_alone(finding, cause, pause(hand)))
     }
 
     /// Says so while nothing is accepted: there may be no batch on its way that would.
-    fn still_fails(&self, hand: &InHand, failure: Failure, sentence: &str) {
+    fn still_fails(&self, hand: &InHand, cause: Cause, sentence: &str) {
         let mood = self.gate().mood();
-        if let Failure::Failed(cause) = failure
-            && mood == Mood::Troubled
-        {
+        if cause != Cause::Uncertain && mood == Mood::Troubled {
             let log = &self.0.around.log;
             lock(&self.0.report).failed(log, cause, hand.parcel.len(), sentence);
         }

@@ -47,7 +47,6 @@ use tokio::{
 use self::{
     answer::{Cause, Verdict, judge, refusal},
     batch::{BatchLimits, MAX_EVENT_BYTES, Parcel},
-    case::Failure,
     gate::{Acceptances, Gate, Mood},
     metrics::IntakeMetrics,
     outcome::{Outcome, Unaccepted},
@@ -242,11 +241,11 @@ impl Intake {
                 self.seems_too_large(parcel);
             }
             let sentence = format!("{sentence} ({})", chain(error));
-            return Outcome::failed(Failure::Failed(cause), sentence, false);
+            return Outcome::failed(cause, sentence, false);
         }
         let never_sent = matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);
         let sentence = probe::unreachable(error);
-        Outcome::failed(Failure::Failed(Cause::Outage), sentence, !never_sent)
+        Outcome::failed(Cause::Outage, sentence, !never_sent)
     }
 
     /// What an answer says of the events of a request.
@@ -266,7 +265,7 @@ impl Intake {
                     return Outcome::Told(fates);
                 }
                 let unsure = !fates.unclear.is_empty();
-                Outcome::failed(Failure::Failed(Cause::Refused), fates.refusal(), unsure)
+                Outcome::failed(Cause::Refused, fates.refusal(), unsure)
             }
             Verdict::Short { ids } => {
                 // Its answers may name so many at most: each larger batch would come twice.
@@ -292,7 +291,7 @@ impl Intake {
                 }
                 let unsure = ANSWERS_LOST.contains(&status.as_u16());
                 Outcome::Failed(Unaccepted {
-                    failure: Failure::Failed(cause),
+                    cause,
                     sentence: sentence + &astray.unwrap_or_default(),
                     asked,
                     unsure,
@@ -304,7 +303,7 @@ impl Intake {
     /// A success has proven nothing.
     fn uncertain(&self, sentence: String) -> Outcome {
         self.0.metrics.uncertain.inc();
-        Outcome::failed(Failure::Uncertain, sentence, true)
+        Outcome::failed(Cause::Uncertain, sentence, true)
     }
 
     /// The next bodies may have to be smaller.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{answer::Fates, case::Failure};
+use super::answer::{Cause, Fates};
 
 /// What is known of its events then.
 pub(super) enum Outcome {
@@ -16,7 +16,7 @@ pub(super) enum Outcome {
 
 /// How a request ended of which nothing says that an event is accepted.
 pub(super) struct Unaccepted {
-    pub(super) failure: Failure,
+    pub(super) cause: Cause,
     pub(super) sentence: String,
     /// The pause that the intake asks for.
     pub(super) asked: Option<Duration>,
@@ -25,9 +25,9 @@ pub(super) struct Unaccepted {
 }
 
 impl Outcome {
-    pub(super) fn failed(failure: Failure, sentence: String, unsure: bool) -> Self {
+    pub(super) fn failed(cause: Cause, sentence: String, unsure: bool) -> Self {
         Self::Failed(Unaccepted {
-            failure,
+            cause,
             sentence,
             asked: None,
             unsure,

@@ -59,6 +59,7 @@ impl Report {
         let kind = match cause {
             Cause::Outage | Cause::Busy => Kind::Outage,
             Cause::Barred | Cause::Refused | Cause::TooLarge => Kind::Refusal,
+            Cause::Uncertain => return self.doubted(log, sentence),
         };
         let is_unknown = cause == Cause::Barred && sentence.contains(KEY_ERROR);
         let unknown = is_unknown.then(|| *self.unknown.get_or_insert_with(Instant::now));
@@ -81,7 +82,7 @@ impl Report {
     }
 
     /// A success proved nothing.
-    pub(super) fn doubted(&mut self, log: &Log, what: &str) {
+    fn doubted(&mut self, log: &Log, what: &str) {
         // Once; and once more where it has been said since that the intake accepts events again.
         if let Some((failures, interrupted)) = self.is_to_be_said(Kind::Doubt)
             && (failures == 1 || interrupted)
