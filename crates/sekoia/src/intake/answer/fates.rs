@@ -1,15 +1,9 @@
 //! What an answer says of single events. How it tells refused events from accepted ones is not
 //! documented (W-04), so every plausible form is understood.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
-};
+use rows::json::Scanner;
 use serde_json::{Map, Value};
 
 use super::Verdict;
@@ -78,41 +72,27 @@ enum Word {
 
 /// Reads the body of an answer to `count` events; none when it proves nothing.
 pub(super) fn read(body: &[u8], count: usize) -> Option<Verdict> {
-    if let Ok(NamesOnce(fields)) = serde_json::from_slice(body) {
+    let text = str::from_utf8(body).ok()?;
+    if let Some(fields) = members(text) {
         return of_object(&fields, count);
     }
-    let items: Vec<Value> = serde_json::from_slice(body).ok()?;
-    (items.len() == count).then(|| told(items.iter().map(word)))?
+    let items: Vec<Value> = serde_json::from_str(text).ok()?;
+    let fates = told(items.iter().map(word)).filter(|_| items.len() == count);
+    fates.map(Verdict::Told)
 }
 
-/// An object that has each name once: which of two values counts, nobody can say.
-struct NamesOnce(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for NamesOnce {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Fields;
-
-        impl<'de> Visitor<'de> for Fields {
-            type Value = NamesOnce;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NamesOnce, A::Error> {
-                let mut fields = Map::new();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if fields.insert(name, value).is_some() {
-                        // Nobody sees which.
-                        return Err(A::Error::duplicate_field("of an answer"));
-                    }
-                }
-                Ok(NamesOnce(fields))
-            }
-        }
-
-        from.deserialize_map(Fields)
-    }
+/// The members of an object that has each name once: which of two values counts, nobody can say.
+fn members(text: &str) -> Option<Map<String, Value>> {
+    let mut members = Map::new();
+    let mut scanner = Scanner::new(text);
+    scanner.object(|scanner, name| {
+        let value = serde_json::from_str(scanner.value()?.json).ok()?;
+        members
+            .insert(name.to_owned(), value)
+            .is_none()
+            .then_some(())
+    })?;
+    scanner.peek().is_none().then_some(members)
 }
 
 fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Verdict> {
@@ -142,10 +122,9 @@ fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Verdict> {
         && ids.len() + failures.len() == count
         && ids.iter().all(|id| identifier(id) == Word::Accepted)
     {
-        words = words
-            .into_iter()
-            .map(|known| Some(known.unwrap_or(Word::Accepted)))
-            .collect();
+        for known in &mut words {
+            known.get_or_insert(Word::Accepted);
+        }
     }
     for (index, reason) in failures {
         if let Some(known) = words.get_mut(index) {
@@ -153,13 +132,13 @@ fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Verdict> {
         }
     }
     // An event that nothing is said of is unclear; when nothing is said of any, so is the answer.
-    if let Some(verdict) = told(
-        words
-            .into_iter()
-            .map(|known| known.unwrap_or(Word::Unclear)),
-    ) && !is_short(&verdict, ids, count)
-    {
-        return Some(verdict);
+    let words = words.into_iter();
+    let fates = told(words.map(|known| known.unwrap_or(Word::Unclear)));
+    // There may be identifiers that the words know nothing of.
+    let is_short =
+        |accepted: usize| ids.is_some_and(|ids| accepted < ids.len() && ids.len() < count);
+    if let Some(fates) = fates.filter(|fates| !is_short(fates.accepted(count))) {
+        return Some(Verdict::Told(fates));
     }
     let ids = ids.map_or(0, |ids| {
         let known = ids.iter().filter(|id| identifier(id) == Word::Accepted);
@@ -168,19 +147,11 @@ fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Verdict> {
     (0 < ids && ids < count).then_some(Verdict::Short { ids })
 }
 
-/// Whether there are identifiers that the words know nothing of.
-fn is_short(verdict: &Verdict, ids: Option<&Vec<Value>>, count: usize) -> bool {
-    let Verdict::Told(fates) = verdict else {
-        return false;
-    };
-    ids.is_some_and(|ids| ids.len() < count && ids.len() > fates.accepted(count))
-}
-
 /// The sum of words for each event; none when they prove nothing of any.
-fn told(words: impl IntoIterator<Item = Word>) -> Option<Verdict> {
+fn told(words: impl Iterator<Item = Word>) -> Option<Fates> {
     let mut fates = Fates::default();
     let mut count = 0;
-    for (index, word) in words.into_iter().enumerate() {
+    for (index, word) in words.enumerate() {
         count += 1;
         match word {
             Word::Accepted => {}
@@ -188,7 +159,7 @@ fn told(words: impl IntoIterator<Item = Word>) -> Option<Verdict> {
             Word::Unclear => _ = fates.unclear.insert(index),
         }
     }
-    (fates.unclear.len() < count).then_some(Verdict::Told(fates))
+    (fates.unclear.len() < count).then_some(fates)
 }
 
 /// A failure outweighs an identifier, and any of both what is not understood.
@@ -310,8 +281,7 @@ fn bare_positions(items: &[Value], count: usize) -> Option<BTreeSet<usize>> {
 
 /// Whether it may be the status of a refusal.
 fn is_refusal(item: &Value) -> bool {
-    item.as_u64()
-        .is_some_and(|number| (400..600).contains(&number))
+    matches!(item.as_u64(), Some(400..600))
 }
 
 /// Whether that tells of no failure in the place of one: an accepted event may have an empty list of errors.
