@@ -10,37 +10,7 @@ use http::{StatusCode, header::AGE};
 use rows::json::Scanner;
 
 pub(super) use self::fates::Fates;
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Told(Fates),
-    /// Some events are accepted, and nothing says which: so many identifiers came.
-    Short {
-        /// More than none, and fewer than there are events.
-        ids: usize,
-    },
-    /// A success that proves nothing; what it was.
-    Uncertain(String),
-    /// No event of the request is accepted.
-    Failed {
-        cause: Cause,
-        /// What happened, and what to do.
-        sentence: String,
-    },
-}
-
-impl Verdict {
-    /// Whether the next request is better made over a new connection: behind one name stand many machines, and an
-    /// ill one answers as it does for as long as it is asked over the same. Who has too many requests is not to
-    /// get new connections besides.
-    pub(super) fn may_be_of_an_ill_machine(&self) -> bool {
-        match self {
-            Self::Told(_) | Self::Short { .. } => false,
-            Self::Uncertain(_) => true,
-            Self::Failed { cause, .. } => *cause != Cause::Busy,
-        }
-    }
-}
+use super::Outcome;
 
 /// What may be the reason that nothing says of any event of a request that it is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,14 +39,18 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// An answer has this when the intake does not know the key (J-11).
 pub(super) const KEY_ERROR: &str = "INTAKE_KEY_ERROR";
 
+/// What a gateway says whose request the intake may have taken, and whose answer it has not had: in the words
+/// of all, and of a widespread one.
+const ANSWERS_LOST: [u16; 4] = [502, 504, 520, 524];
+
 /// Reads an answer to a request with `count` events, which `sent` holds. One that a cache has kept for a
 /// while was given to others, and says nothing of these.
-pub(super) fn judge(host: &str, answer: &Response, count: usize, sent: &[u8]) -> Verdict {
+pub(super) fn judge(host: &str, answer: &Response, count: usize, sent: &[u8]) -> Outcome {
     let status = answer.status();
     let age = answer.headers().get(AGE).and_then(|age| age.to_str().ok());
     let is_kept = age.is_some_and(|age| age.trim().parse::<u64>().is_ok_and(|age| age > 0));
     if status.is_success() && is_kept {
-        return Verdict::Uncertain(format!(
+        return Outcome::uncertain(format!(
             "the intake {host} answers {status} from a cache, which does not say that these events \
              are accepted"
         ));
@@ -84,14 +58,14 @@ pub(super) fn judge(host: &str, answer: &Response, count: usize, sent: &[u8]) ->
     verdict(host, status, answer.body(), count, sent)
 }
 
-fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize, sent: &[u8]) -> Verdict {
+fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize, sent: &[u8]) -> Outcome {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if status.is_success() {
         if identifiers_alone(body) == Some(count) {
-            return Verdict::Told(Fates::default());
+            return Outcome::Told(Fates::default());
         }
         return fates::read(body, count).unwrap_or_else(|| {
-            Verdict::Uncertain(format!(
+            Outcome::uncertain(format!(
                 "the intake {host} answers {status} {}, which does not say that the events are \
                  accepted",
                 shown(body)
@@ -99,7 +73,7 @@ fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize, sent: &[u8
         });
     }
     let (cause, sentence) = refusal(host, status, body, sent);
-    Verdict::Failed { cause, sentence }
+    Outcome::failed(cause, sentence, ANSWERS_LOST.contains(&status.as_u16()))
 }
 
 /// What an answer to what was sent means that is no success, and what to do.

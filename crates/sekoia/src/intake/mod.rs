@@ -45,7 +45,7 @@ use tokio::{
 };
 
 use self::{
-    answer::{Cause, Verdict, judge, refusal},
+    answer::{Cause, judge, refusal},
     batch::{BatchLimits, MAX_EVENT_BYTES, Parcel},
     gate::{Acceptances, Gate, Mood},
     metrics::IntakeMetrics,
@@ -66,10 +66,6 @@ const DRAIN: Duration = Duration::from_millis(2500);
 /// Beside the time for any request, one gets a second for each of these bytes that it carries. A line that
 /// carries less is better off with smaller requests.
 const BYTES_A_SECOND: usize = 16 << 10;
-
-/// What a gateway says whose request the intake may have taken, and whose answer it has not had: in the words
-/// of all, and of a widespread one.
-const ANSWERS_LOST: [u16; 4] = [502, 504, 520, 524];
 
 /// Buffers for bodies that are kept: for those that are under way and the one that is being filled.
 const KEPT_BUFFERS: usize = 5;
@@ -185,6 +181,9 @@ impl Intake {
 
     async fn attempt(&self, parcel: &Parcel) -> Result<Outcome, Stopped> {
         let outcome = self.request(parcel).await?;
+        if matches!(&outcome, Outcome::Failed(unaccepted) if unaccepted.cause == Cause::Uncertain) {
+            self.0.metrics.uncertain.inc();
+        }
         if parcel.unsure {
             // A refusal adds none, however often it is asked again.
             let again = outcome.at_most_accepted(parcel.len());
@@ -228,7 +227,7 @@ impl Intake {
         }
         // A success whose text is broken off proves as little as one with another text.
         if let Some(status) = broken_off {
-            return self.uncertain(format!(
+            return Outcome::uncertain(format!(
                 "the intake {} answers {status}, but not to its end: {}",
                 self.host(),
                 chain(error)
@@ -251,59 +250,40 @@ impl Intake {
     /// What an answer says of the events of a request.
     fn answered(&self, parcel: &Parcel, sent: redirect::Sent) -> Outcome {
         let around = &self.0.around;
-        let (answer, astray) = (sent.answer, sent.astray);
+        let answer = sent.answer;
         let status = answer.status();
         self.0.metrics.request(status.as_str());
-        let verdict = judge(self.host(), &answer, parcel.len(), &parcel.body);
-        if verdict.may_be_of_an_ill_machine() {
+        let mut outcome = judge(self.host(), &answer, parcel.len(), &parcel.body);
+        if outcome.may_be_of_an_ill_machine() {
             around.http.renew(&self.0.url);
         }
-        match verdict {
-            Verdict::Told(fates) => {
+        match &mut outcome {
+            Outcome::Told(fates) => {
                 lock(&self.0.sizes).accepted(parcel.body.len());
-                if fates.accepted(parcel.len()) > 0 {
-                    return Outcome::Told(fates);
+                if fates.accepted(parcel.len()) == 0 {
+                    let unsure = !fates.unclear.is_empty();
+                    return Outcome::failed(Cause::Refused, fates.refusal(), unsure);
                 }
-                let unsure = !fates.unclear.is_empty();
-                Outcome::failed(Cause::Refused, fates.refusal(), unsure)
             }
-            Verdict::Short { ids } => {
-                // Its answers may name so many at most: each larger batch would come twice.
-                self.seems_too_large(parcel);
-                Outcome::Short(ids)
-            }
-            Verdict::Uncertain(what) => {
-                // What answers in the intake's place may do so to large requests alone.
-                if parcel.body.len() > LARGE_EVENT {
-                    self.seems_too_large(parcel);
-                }
-                self.uncertain(what)
-            }
-            Verdict::Failed { cause, sentence } => {
+            // Its answers may name so many at most: each larger batch would come twice.
+            Outcome::Short(_) => self.seems_too_large(parcel),
+            Outcome::Failed(unaccepted) => {
+                let cause = unaccepted.cause;
                 if is_of_size(cause, status, parcel.body.len()) {
                     self.seems_too_large(parcel);
                 }
-                let asked = retry_after(answer.headers(), around.clock.now());
+                if cause != Cause::Uncertain {
+                    unaccepted.asked = retry_after(answer.headers(), around.clock.now());
+                }
                 if cause == Cause::Busy
-                    && let Some(asked) = asked
+                    && let Some(asked) = unaccepted.asked
                 {
                     self.gate().waits_until(Instant::now() + asked);
                 }
-                let unsure = ANSWERS_LOST.contains(&status.as_u16());
-                Outcome::Failed(Unaccepted {
-                    cause,
-                    sentence: sentence + &astray.unwrap_or_default(),
-                    asked,
-                    unsure,
-                })
+                unaccepted.sentence += &sent.astray.unwrap_or_default();
             }
         }
-    }
-
-    /// A success has proven nothing.
-    fn uncertain(&self, sentence: String) -> Outcome {
-        self.0.metrics.uncertain.inc();
-        Outcome::failed(Cause::Uncertain, sentence, true)
+        outcome
     }
 
     /// The next bodies may have to be smaller.

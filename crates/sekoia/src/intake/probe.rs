@@ -8,7 +8,7 @@ use tokio::time::{self, Instant};
 
 use super::{
     Intake, Outcome, Stopped, Unaccepted,
-    answer::{Cause, Verdict, is_web_page, judge},
+    answer::{Cause, is_web_page, judge},
     batch::HEAD,
 };
 
@@ -62,12 +62,20 @@ impl Intake {
                 | StatusCode::PAYLOAD_TOO_LARGE
         );
         match judge(self.host(), &answer, 0, &body) {
-            Verdict::Told(_) | Verdict::Short { .. } => Probed::Accepted,
-            Verdict::Failed { cause, .. } if is_untold && cause != Cause::Barred => {
+            Outcome::Told(_) | Outcome::Short(_) => Probed::Accepted,
+            Outcome::Failed(Unaccepted {
+                cause: Cause::Uncertain,
+                sentence,
+                ..
+            }) => Probed::kept_out(format!(
+                "{sentence}: check that intake_server is the address of your region's intake, and that \
+                 no proxy answers in its place"
+            )),
+            Outcome::Failed(unaccepted) if is_untold && unaccepted.cause != Cause::Barred => {
                 Probed::Untold { status }
             }
-            Verdict::Failed { sentence, .. } => Probed::Refused {
-                sentence: sentence + &sent.astray.unwrap_or_default(),
+            Outcome::Failed(unaccepted) => Probed::Refused {
+                sentence: unaccepted.sentence + &sent.astray.unwrap_or_default(),
                 is_of_the_key: match status {
                     StatusCode::FORBIDDEN => !is_web_page(&String::from_utf8_lossy(answer.body())),
                     // A 422 of another kind tells nothing.
@@ -77,10 +85,6 @@ impl Intake {
                     ),
                 },
             },
-            Verdict::Uncertain(what) => Probed::kept_out(format!(
-                "{what}: check that intake_server is the address of your region's intake, and that \
-                 no proxy answers in its place"
-            )),
         }
     }
 

@@ -11,12 +11,13 @@ use super::answer::Cause;
 pub(super) const LARGE_EVENT: usize = 200_000;
 
 /// Whether such an answer to a request of so many bytes says that it was too large, or took too long to arrive: a
-/// gateway that waited in vain says so of any request in an outage, and is believed of a large one alone.
+/// gateway that waited in vain says so of any request in an outage, and is believed of a large one alone. So is
+/// what answers in the intake's place, which may do so to large requests alone.
 pub(super) fn is_of_size(cause: Cause, status: StatusCode, bytes: usize) -> bool {
-    match status.as_u16() {
-        408 => true,
-        504 | 524 => bytes > LARGE_EVENT,
-        _ => cause == Cause::TooLarge,
+    match (cause, status.as_u16()) {
+        (Cause::TooLarge, _) | (_, 408) => true,
+        (Cause::Uncertain, _) | (_, 504 | 524) => bytes > LARGE_EVENT,
+        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rows::json::Scanner;
 use serde_json::{Map, Value};
 
-use super::Verdict;
+use super::Outcome;
 
 /// What became of the events of a request. Those not named here are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,14 +71,14 @@ enum Word {
 }
 
 /// Reads the body of an answer to `count` events; none when it proves nothing.
-pub(super) fn read(body: &[u8], count: usize) -> Option<Verdict> {
+pub(super) fn read(body: &[u8], count: usize) -> Option<Outcome> {
     let text = str::from_utf8(body).ok()?;
     if let Some(fields) = members(text) {
         return of_object(&fields, count);
     }
     let items: Vec<Value> = serde_json::from_str(text).ok()?;
     let fates = told(items.iter().map(word)).filter(|_| items.len() == count);
-    fates.map(Verdict::Told)
+    fates.map(Outcome::Told)
 }
 
 /// The members of an object that has each name once: which of two values counts, nobody can say.
@@ -95,11 +95,11 @@ fn members(text: &str) -> Option<Map<String, Value>> {
     scanner.peek().is_none().then_some(members)
 }
 
-fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Verdict> {
+fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Outcome> {
     let ids = fields.get("event_ids").and_then(Value::as_array);
     if count == 0 {
         let is_certain = ids.is_some_and(Vec::is_empty);
-        return is_certain.then(|| Verdict::Told(Fates::default()));
+        return is_certain.then(|| Outcome::Told(Fates::default()));
     }
     let list = |name: &str| fields.get(name).and_then(Value::as_array);
     let mut words: Vec<Option<Word>> = vec![None; count];
@@ -138,13 +138,13 @@ fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Verdict> {
     let is_short =
         |accepted: usize| ids.is_some_and(|ids| accepted < ids.len() && ids.len() < count);
     if let Some(fates) = fates.filter(|fates| !is_short(fates.accepted(count))) {
-        return Some(Verdict::Told(fates));
+        return Some(Outcome::Told(fates));
     }
     let ids = ids.map_or(0, |ids| {
         let known = ids.iter().filter(|id| identifier(id) == Word::Accepted);
         known.count()
     });
-    (0 < ids && ids < count).then_some(Verdict::Short { ids })
+    (0 < ids && ids < count).then_some(Outcome::Short(ids))
 }
 
 /// The sum of words for each event; none when they prove nothing of any.

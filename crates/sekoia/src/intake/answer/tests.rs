@@ -2,16 +2,33 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn read(status: u16, body: &str, count: usize) -> Verdict {
+fn read(status: u16, body: &str, count: usize) -> Outcome {
     let status = StatusCode::from_u16(status).unwrap();
     verdict("h", status, body.as_bytes(), count, b"{}")
 }
 
 fn fates(body: &Value, count: usize) -> Fates {
     match read(200, &body.to_string(), count) {
-        Verdict::Told(fates) => fates,
+        Outcome::Told(fates) => fates,
         other => panic!("{body}: {other:?}"),
     }
+}
+
+/// Why nothing says that an event is accepted, and the sentence for it.
+#[track_caller]
+fn unaccepted(outcome: Outcome) -> (Cause, String) {
+    match outcome {
+        Outcome::Failed(unaccepted) => (unaccepted.cause, unaccepted.sentence),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The sentence for a success that proves nothing.
+#[track_caller]
+fn uncertain(outcome: Outcome) -> String {
+    let (cause, sentence) = unaccepted(outcome);
+    assert_eq!(cause, Cause::Uncertain, "{sentence}");
+    sentence
 }
 
 fn refused(body: &Value, count: usize) -> Vec<(usize, String)> {
@@ -34,7 +51,7 @@ fn full_acceptance_is_an_identifier_for_each_event() {
     }
     for status in [200, 201, 202] {
         let answer = read(status, r#"{"event_ids":["a"]}"#, 1);
-        assert_eq!(answer, Verdict::Told(Fates::default()), "{status}");
+        assert_eq!(answer, Outcome::Told(Fates::default()), "{status}");
     }
     for marked in [
         "\u{feff}{\"event_ids\":[\"a\"]}",
@@ -42,7 +59,7 @@ fn full_acceptance_is_an_identifier_for_each_event() {
     ] {
         assert_eq!(
             read(200, marked, 1),
-            Verdict::Told(Fates::default()),
+            Outcome::Told(Fates::default()),
             "with a byte order mark"
         );
     }
@@ -81,9 +98,7 @@ fn an_answer_that_proves_nothing_is_not_certain() {
         (202, "", "202 Accepted with an empty body"),
         (204, "", "204 No Content with an empty body"),
     ] {
-        let Verdict::Uncertain(what) = read(status, body, 2) else {
-            panic!("{status} {body}: {:?}", read(status, body, 2))
-        };
+        let what = uncertain(read(status, body, 2));
         assert!(what.contains(shown), "{what}");
     }
     // Not even for no event at all, which `check` asks with.
@@ -95,15 +110,10 @@ fn an_answer_that_proves_nothing_is_not_certain() {
         r#"{"event_ids":["a"]}"#,
         r#"{"error":"x"}"#,
     ] {
-        assert!(
-            matches!(read(200, body, 0), Verdict::Uncertain(_)),
-            "{body}"
-        );
+        uncertain(read(200, body, 0));
     }
     let long = "x".repeat(5000);
-    let Verdict::Uncertain(what) = read(200, &long, 1) else {
-        panic!()
-    };
+    let what = uncertain(read(200, &long, 1));
     assert!(what.len() < 400);
 }
 
@@ -115,13 +125,11 @@ fn what_a_cache_has_kept_says_nothing_of_these_events() {
         judge("h", &answer.body(body).unwrap(), 1, b"{}")
     };
     for age in ["0", "", "young", "-1"] {
-        assert_eq!(answer(200, age), Verdict::Told(Fates::default()), "{age}");
+        assert_eq!(answer(200, age), Outcome::Told(Fates::default()), "{age}");
     }
-    let Verdict::Uncertain(what) = answer(200, " 600") else {
-        panic!()
-    };
+    let what = uncertain(answer(200, " 600"));
     assert!(what.contains("answers 200 OK from a cache"), "{what}");
-    assert!(matches!(answer(503, "600"), Verdict::Failed { .. }));
+    assert_eq!(unaccepted(answer(503, "600")).0, Cause::Outage);
 }
 
 #[test]
@@ -164,11 +172,11 @@ fn a_number_that_may_be_a_status_names_no_event() {
         let mut body = failures;
         body["event_ids"] = json!(ids);
         let answer = read(200, &body.to_string(), 1000);
-        assert_eq!(answer, Verdict::Short { ids: 999 }, "{body}");
+        assert_eq!(answer, Outcome::Short(999), "{body}");
     }
     // Nor does one that is neither.
     let body = json!({"event_ids": ["a"], "errors": [0, 1]}).to_string();
-    assert_eq!(read(200, &body, 2), Verdict::Short { ids: 1 });
+    assert_eq!(read(200, &body, 2), Outcome::Short(1));
 }
 
 #[test]
@@ -195,24 +203,17 @@ fn too_few_identifiers_do_not_say_which() {
         json!({"event_ids": ["a"], "errors": ["two failed"]}),
         json!({"event_ids": ["a"], "errors": [{"index": 2}]}),
     ] {
-        assert_eq!(
-            read(200, &body.to_string(), 3),
-            Verdict::Short { ids: 1 },
-            "{body}"
-        );
+        assert_eq!(read(200, &body.to_string(), 3), Outcome::Short(1), "{body}");
     }
     // There is no fourth event that has failed.
     let body = json!({"event_ids": ["a", "b"], "errors": [{"index": 3}]});
     let answer = read(200, &body.to_string(), 3);
-    assert_eq!(answer, Verdict::Short { ids: 2 });
+    assert_eq!(answer, Outcome::Short(2));
 }
 
 #[test]
 fn statuses_are_sorted_by_what_may_be_the_reason() {
-    let ask = |status: u16, body: &str| match read(status, body, 1) {
-        Verdict::Failed { cause, sentence } => (cause, sentence),
-        other => panic!("{status}: {other:?}"),
-    };
+    let ask = |status: u16, body: &str| unaccepted(read(status, body, 1));
     for (status, cause) in [
         (408, Cause::Outage),
         (425, Cause::Busy),
