@@ -32,7 +32,7 @@ pub struct InHand {
     parcel: Parcel,
     case: Case,
     backoff: Backoff,
-    due: Option<Instant>,
+    due: Instant,
     /// While nothing is accepted: so many of them failed, each alone; whether the one that is tried now
     /// may be accepted, while the others are not; and since when nothing is certain of it.
     tried: usize,
@@ -62,7 +62,7 @@ impl InHand {
             parcel,
             case,
             backoff: Backoff::new(PAUSES.0, PAUSES.1),
-            due: None,
+            due: Instant::now(),
             tried: 0,
             doubted: false,
             doubted_since: None,
@@ -144,16 +144,12 @@ impl Intake {
     pub async fn insist(&self, mut hand: InHand) -> Result<Receipt, Stopped> {
         if std::mem::take(&mut hand.hopeless) {
             // There was no place for it: it stays in hand.
-            hand.due = Some(Instant::now() + NO_ROOM);
+            hand.due = Instant::now() + NO_ROOM;
         }
         loop {
-            let now = Instant::now();
-            let due = hand
-                .due
-                .map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
-            self.until_due(due, hand.case.unproven_since()).await?;
+            self.until_due(hand.due, hand.case.unproven_since()).await?;
             match self.try_in_hand(&mut hand).await? {
-                Step::Later(pause) => hand.due = Some(Instant::now() + pause),
+                Step::Later(pause) => hand.due = Instant::now() + pause,
                 Step::Done(mut receipt) => {
                     if hand.hopeless {
                         receipt.kept.push((0..1, hand));
@@ -166,16 +162,13 @@ impl Intake {
 
     /// Waits until events in hand are due. Those that failed while nothing was accepted since that moment
     /// are due as soon as something is.
-    async fn until_due(&self, due: Duration, since: Option<Acceptances>) -> Result<(), Stopped> {
+    async fn until_due(&self, due: Instant, since: Option<Acceptances>) -> Result<(), Stopped> {
         let opened = self.0.opened.notified();
         let waits = since.is_some_and(|before| !self.gate().acceptances().prove_since(before));
-        if !waits {
-            return self.until_stopped(time::sleep(due)).await;
-        }
         let first = async {
             tokio::select! {
-                () = opened => {}
-                () = time::sleep(due) => {}
+                () = opened, if waits => {}
+                () = time::sleep_until(due) => {}
             }
         };
         self.until_stopped(first).await
@@ -265,10 +258,8 @@ impl Intake {
             let is_suspect = !is_doubt && hand.case.counts(cause, accepted);
             if !is_suspect {
                 self.still_fails(hand, cause, &sentence);
-            }
-            if is_refused && !is_suspect {
                 let mut gate = self.gate();
-                if gate.mood() == Mood::Troubled {
+                if is_refused && gate.mood() == Mood::Troubled {
                     // It is asked as slowly as by a batch on its way.
                     _ = gate.failed(cause, false, asked, now);
                 }
@@ -294,8 +285,7 @@ impl Intake {
         }
         if finding == Finding::Hopeless {
             let bytes = hand.parcel.event(0).map_or(0, |event| event.len());
-            let is_too_large = cause == Cause::TooLarge;
-            let is_too_large = is_too_large && bytes >= LARGE_EVENT;
+            let is_too_large = cause == Cause::TooLarge && bytes >= LARGE_EVENT;
             hand.fits = is_too_large.then_some(LARGE_EVENT - 1);
             hand.hopeless = true;
             if hand.parcel.unsure {
