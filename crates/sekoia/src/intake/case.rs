@@ -66,11 +66,11 @@ impl Case {
     }
 
     /// What is known of a part of the events: which of them have failed is not.
-    pub(super) fn of_part(self) -> Self {
+    pub(super) fn of_part(&self) -> Self {
         Self {
             failures: 0,
             alone: 0,
-            ..self
+            ..self.clone()
         }
     }
 

@@ -115,9 +115,8 @@ impl Intake {
                 return Err(stopped);
             }
             // Were that not told, what is accepted would be sent again after the next start.
-            for piece in std::mem::take(&mut load.pieces) {
-                self.keep(piece, Case::default(), &stopped.to_string(), &mut receipt);
-            }
+            let reason = stopped.to_string();
+            self.keep(load.pieces, &Case::default(), &reason, &mut receipt);
             return Ok(receipt);
         }
         let took = started.elapsed().as_secs_f64();
@@ -245,7 +244,7 @@ impl Intake {
         for (index, reason, unsure) in refused.chain(unclear) {
             if let Some((mut single, _)) = sent.take_out(index) {
                 single.unsure |= unsure;
-                self.keep(single, case.clone(), &reason, receipt);
+                self.keep([single], case, &reason, receipt);
             }
         }
     }
@@ -278,11 +277,9 @@ impl Intake {
         if is_suspect {
             self.gate().failed_beside(now);
             Report::suspected(log, load.len(), sentence);
-            for piece in std::mem::take(&mut load.pieces) {
-                for part in piece.cut() {
-                    self.keep(part, load.case.clone(), sentence, receipt);
-                }
-            }
+            let pieces = std::mem::take(&mut load.pieces).into_iter();
+            let parts = pieces.flat_map(|piece| piece.cut());
+            self.keep(parts, &load.case, sentence, receipt);
             return Ok(());
         }
         lock(&self.0.report).failed(log, cause, load.len(), sentence);
@@ -295,9 +292,7 @@ impl Intake {
             Report::set_aside(log, load.len(), sentence);
             let known = load.case.acceptances().map(|_| load.case.clone());
             let case = known.unwrap_or_else(|| Case::since(accepted));
-            for piece in std::mem::take(&mut load.pieces) {
-                self.keep(piece, case.clone(), sentence, receipt);
-            }
+            self.keep(std::mem::take(&mut load.pieces), &case, sentence, receipt);
             return Ok(());
         }
         match pause {
@@ -342,13 +337,21 @@ impl Intake {
     }
 
     /// Events stay in hand.
-    pub(super) fn keep(&self, parcel: Parcel, case: Case, reason: &str, receipt: &mut Receipt) {
-        let range = parcel.first..parcel.first + parcel.len();
-        let mut attempts = self.0.around.heartbeat.attempts(SIDE);
-        attempts.failed();
+    pub(super) fn keep(
+        &self,
+        parcels: impl IntoIterator<Item = Parcel>,
+        case: &Case,
+        reason: &str,
+        receipt: &mut Receipt,
+    ) {
         // It is kept in files, and may echo the key.
         let reason = self.0.around.log.masked(reason);
-        let events = InHand::new(parcel, case.of_part(), reason, attempts);
-        receipt.kept.push((range, events));
+        for parcel in parcels {
+            let range = parcel.first..parcel.first + parcel.len();
+            let mut attempts = self.0.around.heartbeat.attempts(SIDE);
+            attempts.failed();
+            let events = InHand::new(parcel, case.of_part(), reason.clone(), attempts);
+            receipt.kept.push((range, events));
+        }
     }
 }

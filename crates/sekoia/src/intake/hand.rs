@@ -208,14 +208,12 @@ impl Intake {
                 }
                 let mut receipt = Receipt::default();
                 self.take_in((&parcel, before), fates, &hand.case, &mut receipt);
-                for part in rest {
-                    self.keep(part, hand.case.clone(), &hand.reason, &mut receipt);
-                }
+                self.keep(rest, &hand.case, &hand.reason, &mut receipt);
                 return Ok(Step::Done(receipt));
             }
             Outcome::Short(ids) => {
                 self.accepted(ids, before);
-                return Ok(Step::Done(self.taken_apart(hand, ids, true)));
+                return Ok(Step::Done(self.taken_apart(hand, true)));
             }
         };
         if rest.is_empty() || hand.parcel.unsure {
@@ -269,7 +267,7 @@ impl Intake {
                 return Step::Done(self.without_doubted(hand));
             }
             if is_suspect {
-                return Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure));
+                return Step::Done(self.taken_apart(hand, hand.parcel.unsure));
             }
             let is_certain = is_refused || cause == Cause::Outage || is_barred;
             let is_done = hand.is_done_with(is_certain, now);
@@ -314,26 +312,23 @@ impl Intake {
         let choice = hand.choice();
         let Some((mut single, rest)) = choice.and_then(|choice| hand.parcel.take_out(choice))
         else {
-            return self.taken_apart(hand, 0, true);
+            return self.taken_apart(hand, true);
         };
         single.unsure = true;
         let mut receipt = Receipt::default();
-        for part in rest.into_iter().chain([single]) {
-            self.keep(part, hand.case.clone(), &hand.reason, &mut receipt);
-        }
+        let parts = rest.into_iter().chain([single]);
+        self.keep(parts, &hand.case, &hand.reason, &mut receipt);
         receipt
     }
 
     /// The events in smaller parts.
-    fn taken_apart(&self, hand: &InHand, accepted: usize, unsure: bool) -> Receipt {
-        let mut receipt = Receipt {
-            accepted,
-            kept: Vec::new(),
-        };
-        for mut part in hand.parcel.cut() {
+    fn taken_apart(&self, hand: &InHand, unsure: bool) -> Receipt {
+        let mut parts = hand.parcel.cut();
+        for part in &mut parts {
             part.unsure |= unsure;
-            self.keep(part, hand.case.clone(), &hand.reason, &mut receipt);
         }
+        let mut receipt = Receipt::default();
+        self.keep(parts, &hand.case, &hand.reason, &mut receipt);
         receipt
     }
 }
