@@ -1,46 +1,24 @@
 //! What happened to a message, told as one more member of its row.
 
-use crate::{
-    json::Scanner,
-    reader::{Field, Known, Naming},
-};
+use crate::{exclude::Exclusions, json::Scanner, reader::Naming};
 
 /// The name of the member.
-pub const MEMBER: &str = "details";
+const MEMBER: &str = "details";
 
-/// The statuses of rows of which a person wants to know what happened.
+/// The statuses of rows of which a person wants to know what happened. A row is found by them as one that is
+/// left out is.
 #[derive(Clone, Debug)]
-pub struct WantedStatuses {
-    naming: Naming,
-    statuses: Vec<String>,
-}
+pub struct WantedStatuses(Exclusions);
 
 impl WantedStatuses {
     /// These, of rows whose fields have such names; none when the list is empty.
     pub fn new(naming: Naming, statuses: &[String]) -> Option<Self> {
-        (!statuses.is_empty()).then(|| Self {
-            naming,
-            statuses: statuses.to_vec(),
-        })
+        Exclusions::new(naming, &[], &[], statuses).map(Self)
     }
 
     /// Whether a row has one of them, without regard to letter case.
     pub fn include(&self, row: &[u8]) -> bool {
-        let Ok(text) = str::from_utf8(row) else {
-            return false;
-        };
-        let mut found = false;
-        let passed = Scanner::new(text).object(|scanner, name| {
-            let value = scanner.value()?;
-            if (self.naming)(name) == Field::Known(Known::Status)
-                && let Some(status) = value.text()
-            {
-                let mut statuses = self.statuses.iter();
-                found |= statuses.any(|wanted| wanted.eq_ignore_ascii_case(&status));
-            }
-            Some(())
-        });
-        passed.is_some() && found
+        self.0.rule(row).is_some()
     }
 }
 
@@ -63,6 +41,7 @@ pub fn joined(row: &str, details: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reader::{Field, Known};
 
     fn naming(name: &str) -> Field {
         match name {

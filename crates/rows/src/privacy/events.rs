@@ -10,26 +10,21 @@ pub(super) fn reduce(list: &str, names: &[&str], to: &mut Vec<u8>) {
 }
 
 fn reduced(list: &str, names: &[&str]) -> Option<String> {
-    let mut text = String::from("[");
+    let mut events = Vec::new();
     Scanner::new(list).array(|scanner| {
-        let comma = if text.len() > 1 { "," } else { "" };
-        text.push_str(comma);
-        text.push('{');
-        let mut comma = "";
+        let mut members = Vec::new();
         scanner.object(|scanner, name| {
             let value = scanner.value()?;
             let is_scalar = !value.json.starts_with(['{', '[']);
-            if is_scalar && let Some(name) = names.iter().find(|known| **known == name) {
-                text.push_str(&format!("{comma}\"{name}\":{}", value.json));
-                comma = ",";
+            if is_scalar && names.contains(&name) {
+                members.push(format!("\"{name}\":{}", value.json));
             }
             Some(())
         })?;
-        text.push('}');
+        events.push(format!("{{{}}}", members.join(",")));
         Some(())
     })?;
-    text.push(']');
-    Some(text)
+    Some(format!("[{}]", events.join(",")))
 }
 
 #[cfg(test)]
