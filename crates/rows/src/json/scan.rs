@@ -146,11 +146,8 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn object(&mut self, mut each: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
         self.list(b'{', b'}', |scanner| {
-            let name = scanner.name()?;
-            match name.inside()? {
-                plain if !name.is_escaped => each(scanner, plain),
-                _ => each(scanner, &name.string()?),
-            }
+            let name = scanner.name()?.string()?;
+            each(scanner, &name)
         })
     }
 

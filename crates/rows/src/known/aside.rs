@@ -105,22 +105,18 @@ impl KnownRows {
         batch: BatchId,
     ) -> (DedupDecision, Option<KeyRef>) {
         let decision = self.admit(key, None, seen, batch);
-        let again = (decision == DedupDecision::Delivered).then(|| {
-            let all = self.hours.all_mut();
-            let there = all.filter_map(|(hour, keys)| {
-                let found = keys.find(key);
-                matches!(found, Found::Row(_)).then_some(age_of(hour))
-            });
-            there.max()
-        });
-        let now = hour(seen);
-        let is_old = again.flatten().is_some_and(|last| last + REFILED < now);
-        let hour = aside(now);
-        let key_ref = KeyRef { hour, key };
-        if is_old {
-            self.file(key_ref, ARRIVED);
+        if decision != DedupDecision::Delivered {
+            return (decision, None);
         }
-        (decision, is_old.then_some(key_ref))
+        let there = self.hours.all_mut().filter_map(|(hour, keys)| {
+            let found = keys.find(key);
+            matches!(found, Found::Row(_)).then_some(age_of(hour))
+        });
+        let last = there.max();
+        let now = hour(seen);
+        let is_old = last.is_some_and(|last| last + REFILED < now);
+        let again = is_old.then(|| self.put_aside(key, seen));
+        (decision, again)
     }
 
     /// What cannot be read as a row, and was dealt with: it is remembered for as long as a row of this
