@@ -271,7 +271,7 @@ impl KnownRows {
     /// All rows of a batch have arrived and are remembered from now on. No other batch may have
     /// its name, or they would seem to be on their way again.
     pub fn arrived(&mut self, batch: BatchId) {
-        self.under_way.0.retain(|(other, _)| *other != batch);
+        self.under_way.0.remove(&batch);
     }
 
     /// Forgets delivered rows that were received in the hours before that of `horizon`: they are handed
