@@ -168,9 +168,7 @@ impl Sums {
 
     /// Whether they are those of no rows.
     pub fn is_empty(&self) -> bool {
-        let sums = [self.messages, self.statuses];
-        let mut all = sums.iter().chain(self.sketch.iter());
-        self.rows == 0 && all.all(|sum| *sum == 0)
+        *self == Self::default()
     }
 
     /// Whether they are those of a set with the same messages.

@@ -18,17 +18,18 @@ const AFTER: (u32, Duration) = (4, Duration::from_secs(300));
 /// The same of a key or address that is refused, which no event should be the reason of.
 const BARRED: (u32, Duration) = (4, Duration::from_secs(3600));
 
-/// Whether a batch lets others past after a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a batch lets others past. Of what follows from each of several failures the last here counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Yielding {
     /// It is tried again.
+    #[default]
     No,
+    /// The reason may be in its events.
+    Yes,
     /// If the intake answers a request without events.
     IfAnswered,
     /// If the intake accepts a request without events, and so the key and the address.
     IfAccepted,
-    /// The reason may be in its events.
-    Yes,
 }
 
 /// Failures in a row that may be for the events, without another answer between.
@@ -36,40 +37,35 @@ pub(super) enum Yielding {
 pub(super) struct Streak {
     since: Option<Instant>,
     times: u32,
-    /// One of them was no answer, or a 5xx, which says little of the events.
-    is_unsaid: bool,
-    /// All of them were of the key or the address.
-    is_barred: bool,
+    /// What follows when it lasts.
+    yielding: Yielding,
 }
 
 impl Streak {
     /// A request of the batch accepted nothing. After a condition it begins anew.
     pub(super) fn failed(&mut self, cause: Cause, now: Instant) -> Yielding {
-        let is_barred = cause == Cause::Barred;
-        if self.is_barred != is_barred {
-            *self = Self::default();
-        }
-        match cause {
-            Cause::Refused | Cause::TooLarge => {}
-            Cause::Outage => self.is_unsaid = true,
-            Cause::Barred => self.is_barred = true,
+        let yielding = match cause {
+            Cause::Refused | Cause::TooLarge => Yielding::Yes,
+            // No answer, or a 5xx, which says little of the events.
+            Cause::Outage => Yielding::IfAnswered,
+            Cause::Barred => Yielding::IfAccepted,
             Cause::Busy | Cause::Uncertain => {
                 *self = Self::default();
                 return Yielding::No;
             }
+        };
+        let is_barred = yielding == Yielding::IfAccepted;
+        if is_barred != (self.yielding == Yielding::IfAccepted) {
+            *self = Self::default();
         }
+        self.yielding = self.yielding.max(yielding);
         self.times += 1;
         let since = *self.since.get_or_insert(now);
         let (times, over) = if is_barred { BARRED } else { AFTER };
         if self.times < times || now.saturating_duration_since(since) < over {
             return Yielding::No;
         }
-        let ended = std::mem::take(self);
-        match (ended.is_barred, ended.is_unsaid) {
-            (true, _) => Yielding::IfAccepted,
-            (_, true) => Yielding::IfAnswered,
-            _ => Yielding::Yes,
-        }
+        std::mem::take(self).yielding
     }
 }
 

@@ -105,12 +105,8 @@ impl Intake {
                 return Ok(Ok(()));
             }
             Outcome::Short(_) => "the answer is not certain".to_owned(),
-            Outcome::Failed(Unaccepted {
-                sentence,
-                unsure: true,
-                ..
-            }) => sentence + MAYBE_TWICE,
-            Outcome::Failed(Unaccepted { sentence, .. }) => sentence,
+            Outcome::Failed(unaccepted) if unaccepted.unsure => unaccepted.sentence + MAYBE_TWICE,
+            Outcome::Failed(unaccepted) => unaccepted.sentence,
         };
         self.gate().failed_beside(Instant::now());
         // It is kept in a file, and may echo the key.
