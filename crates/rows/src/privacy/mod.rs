@@ -130,18 +130,23 @@ pub struct Unhidden;
 /// Hides what must not leave.
 pub struct Privacy {
     exposing: Exposing,
-    subjects: Subjects,
-    addresses: Addresses,
-    hasher: Option<KeyedHasher>,
+    hiding: Hiding,
     /// How the last row that was unlike those before it is made.
     layout: Layout,
     unknown: BTreeSet<String>,
 }
 
+/// What becomes of values.
+struct Hiding {
+    subjects: Subjects,
+    addresses: Addresses,
+    hasher: Option<KeyedHasher>,
+}
+
 impl fmt::Debug for Privacy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Privacy")
-            .field("subjects", &self.subjects)
+            .field("subjects", &self.hiding.subjects)
             .finish_non_exhaustive()
     }
 }
@@ -161,9 +166,11 @@ impl Privacy {
         let keeps_all = subjects == Subjects::Keep && addresses == Addresses::Keep;
         (!keeps_all).then(|| Self {
             exposing,
-            subjects,
-            addresses,
-            hasher,
+            hiding: Hiding {
+                subjects,
+                addresses,
+                hasher,
+            },
             layout: Layout::default(),
             unknown: BTreeSet::new(),
         })
@@ -197,7 +204,7 @@ impl Privacy {
             json: &json,
             is_escaped: true,
         };
-        let Some(cover) = self.cover(Exposure::Address, value, true).ok()? else {
+        let Some(cover) = self.hiding.cover(Exposure::Address, value, true).ok()? else {
             return Some(address.to_owned());
         };
         let mut hidden = Vec::new();
@@ -212,53 +219,39 @@ impl Privacy {
 
     fn write(&mut self, row: &[u8], to: &mut Vec<u8>, again: bool) -> Result<(), Unhidden> {
         let text = str::from_utf8(row).map_err(|_| Unhidden)?;
-        let layout = std::mem::take(&mut self.layout);
         let start = to.len();
-        let mut outcome = self.copy(text, &layout, to, again);
-        self.layout = layout;
-        if outcome.is_none() {
-            to.truncate(start);
-            outcome = self.copy_unlike(text, to, again);
+        if let Some(outcome) = self.copy(text, to, again) {
+            return outcome;
         }
-        outcome.unwrap_or(Err(Unhidden))
+        to.truncate(start);
+        self.learn(text).ok_or(Unhidden)?;
+        self.copy(text, to, again).unwrap_or(Err(Unhidden))
     }
 
     /// Copies a row that is made like the last one. None when it is not.
     #[inline]
-    fn copy(
-        &mut self,
-        text: &str,
-        layout: &Layout,
-        to: &mut Vec<u8>,
-        again: bool,
-    ) -> Option<Result<(), Unhidden>> {
+    fn copy(&mut self, text: &str, to: &mut Vec<u8>, again: bool) -> Option<Result<(), Unhidden>> {
+        let Self { layout, hiding, .. } = self;
         layout.copy(text, to, |exposure, value| {
-            self.cover(exposure, value, again)
+            hiding.cover(exposure, value, again)
         })
     }
 
-    /// Copies any row, and keeps how it is made.
+    /// Keeps how a row is made. None when it cannot be hidden.
     #[cold]
-    fn copy_unlike(
-        &mut self,
-        text: &str,
-        to: &mut Vec<u8>,
-        again: bool,
-    ) -> Option<Result<(), Unhidden>> {
-        let mut unknown = std::mem::take(&mut self.unknown);
-        let layout = Layout::of(text, self.exposing, |name| {
+    fn learn(&mut self, text: &str) -> Option<()> {
+        let unknown = &mut self.unknown;
+        self.layout = Layout::of(text, self.exposing, |name| {
             let (most, longest) = UNKNOWN;
             if unknown.len() < most {
                 unknown.insert(name.chars().take(longest).collect());
             }
-        });
-        self.unknown = unknown;
-        let layout = layout?;
-        let outcome = self.copy(text, &layout, to, again);
-        self.layout = layout;
-        outcome
+        })?;
+        Some(())
     }
+}
 
+impl Hiding {
     /// What takes the place of a value; none when it stays.
     #[inline]
     fn cover(

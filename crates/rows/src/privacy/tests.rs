@@ -247,7 +247,7 @@ fn many_addresses_are_not_all_remembered() {
     for n in 0..40_000 {
         hide(&mut privacy, &format!("{{\"from\":\"{n}@{n}.test\"}}")).unwrap();
     }
-    let hasher = privacy.hasher.as_ref().unwrap();
+    let hasher = privacy.hiding.hasher.as_ref().unwrap();
     let enough = AT_LEAST..=2 * AT_LEAST;
     for count in hasher.remembered() {
         assert!(enough.contains(&count), "{count}");
