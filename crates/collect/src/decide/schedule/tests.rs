@@ -1337,6 +1337,30 @@ fn beside_a_window_that_is_too_much_others_are_half_as_wide_until_one_is_read() 
 }
 
 #[test]
+fn windows_of_the_past_are_kept_narrow_from_a_failure_until_they_are_as_wide_as_ever() {
+    let (mut schedule, now) = settled();
+    let lanes = [
+        Lane::Live,
+        Lane::Settle,
+        Lane::Backlog,
+        Lane::Backfill,
+        Lane::Verify,
+    ];
+    let narrow = |schedule: &Schedule| lanes.map(|lane| schedule.narrows_past(lane));
+    let wide = schedule.live(now + TimeDelta::seconds(60)).unwrap();
+    schedule.relieve(Lane::Live, wide);
+    assert_eq!(narrow(&schedule), [false; 5], "it has a bound of its own");
+    schedule.expect_less(Lane::Backlog, window(0, 3600));
+    let mut doublings = 0;
+    while narrow(&schedule) == [false, true, true, true, true] {
+        schedule.learn(Lane::Settle, window(0, 1800), 1);
+        doublings += 1;
+        assert!(doublings < 10, "it is as wide as ever by then");
+    }
+    assert_eq!((narrow(&schedule), doublings), ([false; 5], 9));
+}
+
+#[test]
 fn never_read_goes_before_read_again() {
     let (mut schedule, now) = settled();
     schedule.coverage.want(window(-3600, 0));

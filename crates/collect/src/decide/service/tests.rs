@@ -391,6 +391,20 @@ fn a_window_that_is_made_narrower_waits_longer_each_time_until_one_is_read() {
     assert_eq!(world.held(2), seconds(5));
 }
 
+/// Such windows are answered at once, and there may be very many of them.
+#[test]
+fn a_reader_that_walks_pauses_between_its_windows_also_when_others_are_answered() {
+    let mut world = World::healthy();
+    for _ in 0..50 {
+        world.service.walks(1, world.now);
+        world.answered(0);
+        world.answered(1);
+        let (others, pause) = ([world.held(0), world.held(2)], world.wait(1));
+        assert!(pause >= WALK.0 && pause <= WALK.1, "{pause:?}");
+        assert_eq!(others, [Duration::ZERO; 2]);
+    }
+}
+
 #[test]
 fn a_page_is_lasting_at_its_third_failure_and_stubborn_at_its_third_beside_answers() {
     for (others_are_answered, stubborn_from) in [(true, 4), (false, 5)] {
