@@ -34,6 +34,10 @@ pub(super) const PRESENCE: Duration = Duration::from_secs(5);
 /// A trigger that is gone for so long is not being restarted.
 const GONE: Duration = Duration::from_secs(60);
 
+/// For so long after the stop it is looked how far an order is whose files did not come. Not much later the process
+/// is cut off.
+const SUMMARY: Duration = Duration::from_secs(2);
+
 /// What is said when nobody takes an order up. A command that has the files does so with its own alone.
 const UNTAKEN: &str = "The trigger has not taken it up yet: its log tells what keeps it, unless another command \
                        works on these files.";
@@ -193,7 +197,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         let done = match self.here(&order, filed).await {
             // It is kept, and the trigger goes on with it.
             Err(error) if filed == Filed::Already && error.is::<StoppedBefore>() => {
-                Some(ExitCode::from(OrderOutcome::Unfinished.exit_code()))
+                Some(self.stopped_before(&order).await?)
             }
             done => done?,
         };
@@ -210,6 +214,27 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         let outcome = self.follow(&order).await?;
         self.end(&order, outcome, &self.session.context.storage)
             .await
+    }
+
+    /// The stop came before the files of an order that is kept.
+    async fn stopped_before(&self, order: &RangeOrder<C::Work>) -> anyhow::Result<ExitCode> {
+        self.say(&(C::WORDS.stopped)());
+        let outcome = OrderOutcome::Unfinished;
+        let ended = self.end(order, outcome, &self.session.context.storage);
+        match tokio::time::timeout(SUMMARY, ended).await {
+            Ok(ended) => ended,
+            // What has kept the files back keeps back how far it is.
+            Err(_) => {
+                let exit_code = outcome.exit_code();
+                if self.json {
+                    let (trigger, outcome) = (self.session.command(), outcome.word());
+                    print_document(&json!({
+                        "trigger": trigger, "outcome": outcome, "exit_code": exit_code,
+                    }))?;
+                }
+                Ok(exit_code.into())
+            }
+        }
     }
 
     /// Does it itself; none when a trigger is running.
@@ -370,5 +395,94 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     ) -> anyhow::Result<Option<RangeProgress<C::Work>>> {
         let progress = order.progress(files).await;
         progress.context(C::WORDS.unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, fs};
+
+    use chrono::{DateTime, TimeDelta};
+    use collect::verify::{VerifyOrder, VerifyWork};
+    use sekoia::{Console, Directories, Environment};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::triggers;
+
+    /// Keeps as what an order was told to have come out.
+    struct Told(Cell<Option<OrderOutcome>>);
+
+    impl RangeCommand for Told {
+        type Work = VerifyWork;
+
+        const TASK: fn(Window) -> Task = Task::Verify;
+
+        const WORDS: OrderWords = OrderWords {
+            unfinished: |_| String::new(),
+            doing: "",
+            does: "",
+            stopped: String::new,
+            ways: "",
+            none: "",
+            unreadable: "",
+        };
+
+        async fn run(session: OrderSession<'_, Self>) -> anyhow::Result<ExitCode> {
+            session.nothing("")
+        }
+
+        fn counted(&self, _: &<VerifyWork as RangeWork>::Counts) -> String {
+            String::new()
+        }
+
+        async fn end(
+            session: &OrderSession<'_, Self>,
+            _: &VerifyOrder,
+            outcome: OrderOutcome,
+            _: Option<RangeProgress<VerifyWork>>,
+            _: &Storage,
+        ) -> anyhow::Result<ExitCode> {
+            session.wish.0.set(Some(outcome));
+            Ok(outcome.exit_code().into())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_kept_has_a_summary_when_the_stop_comes_before_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let [config, data] = ["config", "data"].map(|name| folder.path().join(name));
+        for one in [&config, &data] {
+            fs::create_dir(one).unwrap();
+        }
+        let settings = json!({
+            "tenant_id": Uuid::from_u128(1), "client_id": Uuid::from_u128(2),
+            "client_secret": "a secret of the app", "intake_key": "a key of the intake",
+        });
+        fs::write(config.join("module_configuration"), "{}").unwrap();
+        fs::write(config.join("trigger_configuration"), settings.to_string()).unwrap();
+        let registry = triggers::registry();
+        let installation = Installation {
+            registry: &registry,
+            directories: Directories { config, data },
+            environment: Environment::default(),
+        };
+        let console = Console::of_messages(|_, _| {});
+        let prepared = OfflineSession::prepare(&installation, "message_trace_graph", console);
+        let session = prepared.await.unwrap();
+        let mut session = OrderSession {
+            session: &session,
+            display: Display::new(),
+            wish: Told(Cell::new(None)),
+            cancel: false,
+            json: true,
+        };
+        session.session.context.stop.cancel();
+        let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let range = Window::new(start, start + TimeDelta::hours(1)).unwrap();
+        let work = VerifyWork { resend: false };
+        let order = VerifyOrder::new(Uuid::from_u128(3), range, Default::default(), work);
+        session.perform(order, Filed::Already).await.unwrap();
+        assert_eq!(session.wish.0.get(), Some(OrderOutcome::Unfinished));
     }
 }
