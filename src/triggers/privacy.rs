@@ -7,6 +7,8 @@ use sekoia::RunError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::words::counted;
+
 /// What a person fills in; bounds and defaults are in the manifests.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Hiding {
@@ -77,7 +79,8 @@ impl Hiding {
         let fingerprint = self.hasher().map(|hasher| hasher.fingerprint());
         let mut text = self.hidden.sentence();
         if addresses == Address::HashExternal {
-            text += &format!(" but those of {} own domains", self.own_domains.len());
+            let domains = counted(self.own_domains.len() as u64, "own domain");
+            text += &format!(" but those of {domains}");
         }
         if let Some(fingerprint) = &fingerprint {
             text += &format!(", with the hash_key of the fingerprint {fingerprint}");
@@ -182,7 +185,7 @@ mod tests {
         let (text, facts) = hiding(settings).told().unwrap();
         assert!(
             text.starts_with(
-                "subjects are hashed, external addresses are hashed but those of 1 own domains, with \
+                "subjects are hashed, external addresses are hashed but those of 1 own domain, with \
                  the hash_key of the fingerprint "
             ),
             "{text}"

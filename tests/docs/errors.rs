@@ -116,7 +116,7 @@ const NOT_ERRORS: [&str; 97] = [
     "an address that begins with https://",
     "an address such as name@example.org",
     "a list of …",
-    " but those of … own domains",
+    " but those of …",
     "subjects are left out",
     "external addresses are hashed",
     "a domain such as example.org",

@@ -313,6 +313,7 @@ async fn find_position(
     let begins = begins.unwrap_or_else(|| format!("begins {} ago", span(collection.start_time())));
     let (is_well, mut text, mut facts) = found.tell(now, &begins);
     let mut more = Map::new();
+    more.insert("folder".to_owned(), folder.clone().into());
     let letters = collect::letters::stock(&storage).await;
     if let Ok((stock, _)) = &letters
         && let Some(told) = super::letters::told(stock, now)
@@ -324,7 +325,6 @@ async fn find_position(
         let missing = gaps.missing();
         text.extend(missing.map(|missing| format!("; never read: {missing}")));
         more.insert("gaps".to_owned(), gaps.facts());
-        more.insert("folder".to_owned(), folder.clone().into());
     }
     if let Ok(standing) = BackfillStanding::in_storage(&storage).await
         && let Some((told, unfinished, _)) = standing.tell(None, now)
