@@ -45,19 +45,25 @@ pub enum Side {
 pub(super) struct Attempts {
     heartbeat: Heartbeat,
     side: Side,
+    /// Those that the side's last success has not forgotten.
     failures: u32,
+    /// How many successes the side had had by then.
+    successes: u64,
 }
 
 impl Attempts {
     pub(super) fn failed(&mut self) {
+        let successes = self.heartbeat.count(self.side);
+        if successes != self.successes {
+            (self.failures, self.successes) = (0, successes);
+        }
         self.failures = self.failures.saturating_add(1);
-        self.heartbeat.failed(self.side);
     }
 }
 
 impl Drop for Attempts {
     fn drop(&mut self) {
-        self.heartbeat.forget(self.side, self.failures);
+        self.heartbeat.forget(self);
     }
 }
 
@@ -90,6 +96,8 @@ struct State {
     folder: Option<String>,
     /// Failures since the last success of each side that fails.
     errors: BTreeMap<Side, u32>,
+    /// How often each side was said to work.
+    successes: BTreeMap<Side, u64>,
     dead_letters: usize,
     stuck: bool,
 }
@@ -122,6 +130,15 @@ impl State {
     fn overdue(&self) -> Duration {
         self.request_due.map_or(Duration::ZERO, |due| due.elapsed())
     }
+
+    fn successes(&self, side: Side) -> u64 {
+        self.successes.get(&side).copied().unwrap_or(0)
+    }
+
+    fn succeeded(&mut self, side: Side) {
+        self.errors.remove(&side);
+        *self.successes.entry(side).or_default() += 1;
+    }
 }
 
 impl Heartbeat {
@@ -140,6 +157,7 @@ impl Heartbeat {
             progress: None,
             folder: None,
             errors: BTreeMap::new(),
+            successes: BTreeMap::new(),
             dead_letters: 0,
             stuck: false,
         };
@@ -194,15 +212,21 @@ impl Heartbeat {
     /// Something that was tried failed. `error_count` of `/health` shows how often since the last
     /// success of that side, and `errors` shows it for each side.
     pub fn failed(&self, side: Side) {
+        self.count(side);
+    }
+
+    /// Counts a failure. How many successes of that side it comes after.
+    fn count(&self, side: Side) -> u64 {
         let mut state = lock(&self.state);
         let errors = state.errors.entry(side).or_default();
         *errors = errors.saturating_add(1);
+        state.successes(side)
     }
 
     /// Something that was tried on this side is done, even if there was nothing to deliver: its error
     /// count starts over, and that of no other side.
     pub fn succeeded(&self, side: Side) {
-        lock(&self.state).errors.remove(&side);
+        lock(&self.state).succeeded(side);
     }
 
     /// Something begins that will be tried until it works.
@@ -211,22 +235,27 @@ impl Heartbeat {
             heartbeat: self.clone(),
             side,
             failures: 0,
+            successes: 0,
         }
     }
 
     /// Events were delivered: a run that does so works. The intake says this by itself.
     pub fn delivered(&self) {
         let mut state = lock(&self.state);
-        state.errors.remove(&Side::Run);
+        state.succeeded(Side::Run);
         state.last_events = self.clock.now();
         state.last_success = Instant::now();
     }
 
-    /// These failures are over.
-    fn forget(&self, side: Side, failures: u32) {
+    /// The failures of these attempts are over. Those before a success are not counted any more, and the others
+    /// are somebody else's.
+    fn forget(&self, done: &Attempts) {
         let mut state = lock(&self.state);
-        if let Some(errors) = state.errors.get_mut(&side) {
-            *errors = errors.saturating_sub(failures);
+        if state.successes(done.side) != done.successes {
+            return;
+        }
+        if let Some(errors) = state.errors.get_mut(&done.side) {
+            *errors = errors.saturating_sub(done.failures);
         }
         state.errors.retain(|_, errors| *errors > 0);
     }
@@ -448,6 +477,26 @@ mod tests {
         drop(refused);
         assert_eq!(errors(), json!(null));
         assert_eq!(ask(&heartbeat, "/health").1["error_count"], 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_takes_no_failure_with_it_that_is_not_its_own() {
+        let (heartbeat, _) = heartbeat();
+        let errors = || heartbeat.errors(Side::Checkpoint);
+        let mut waiting = heartbeat.attempts(Side::Checkpoint);
+        (0..3).for_each(|_| waiting.failed());
+        heartbeat.succeeded(Side::Checkpoint);
+        heartbeat.failed(Side::Checkpoint);
+        drop(waiting);
+        assert_eq!(errors(), 1, "its own were forgotten before");
+        let mut waiting = heartbeat.attempts(Side::Checkpoint);
+        waiting.failed();
+        heartbeat.succeeded(Side::Checkpoint);
+        heartbeat.failed(Side::Checkpoint);
+        (0..2).for_each(|_| waiting.failed());
+        assert_eq!(errors(), 3);
+        drop(waiting);
+        assert_eq!(errors(), 1, "but two were its own");
     }
 
     #[tokio::test(start_paused = true)]
