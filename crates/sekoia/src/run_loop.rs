@@ -1,9 +1,9 @@
 //! Runs a trigger again and again until the stop (E-02 to E-07).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use base::{http::chain, retry::Backoff};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
@@ -50,8 +50,23 @@ pub(super) struct RunLoop<'a> {
     current: Option<Settings>,
     /// Those that the next run takes.
     next: Option<Settings>,
-    /// When a change is looked at again.
+    /// Whether the configuration has changed since it was read for a run.
+    is_changed: bool,
+    /// The platform is asked for secrets, also while runs end and begin.
+    asking: Option<Asking<'a>>,
+    /// When it is asked again.
     again: Option<Instant>,
+}
+
+struct Asking<'a> {
+    asked: BoxFuture<'a, Result<Asked, SecretsError>>,
+    /// Whether it was asked in vain before.
+    was_in_vain: bool,
+}
+
+struct Answer {
+    asked: Result<Asked, SecretsError>,
+    was_in_vain: bool,
 }
 
 /// How a run has ended well.
@@ -83,6 +98,8 @@ impl<'a> RunLoop<'a> {
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
             current: None,
             next: None,
+            is_changed: false,
+            asking: None,
             again: None,
         }
     }
@@ -108,20 +125,40 @@ impl<'a> RunLoop<'a> {
             } else {
                 self.backoff.next_pause(None)
             };
-            tokio::select! {
-                () = self.context.stop.cancelled() => {}
-                () = time::sleep(pause) => {
-                    // For secrets that could not be had when the configuration had changed.
-                    if self.again.is_some_and(|again| again <= Instant::now()) {
-                        self.ask_secrets().await;
-                    }
-                }
-                // What was wrong may have been set right.
-                () = next(&mut self.changes) => self.ask_secrets().await,
-                () = next(&mut self.told) => self.secrets = self.told.borrow().clone(),
-            }
+            self.rest(pause).await;
         }
         Ok(())
+    }
+
+    /// Waits for the next run: until the pause is over, or what was wrong may have been set right.
+    async fn rest(&mut self, pause: Duration) {
+        let mut over = pin!(time::sleep(pause));
+        loop {
+            let again = time::sleep_until(self.again.unwrap_or_else(Instant::now));
+            tokio::select! {
+                () = self.context.stop.cancelled() => return,
+                () = &mut over => return,
+                () = next(&mut self.told) => {
+                    self.secrets = self.told.borrow().clone();
+                    return;
+                }
+                () = next(&mut self.changes) => self.ask_for_change(),
+                () = again, if self.again.is_some() => self.ask(),
+                answer = answered(&mut self.asking) => {
+                    match answer.asked {
+                        Ok(Asked::Got(secrets)) => self.secrets = secrets,
+                        Err(SecretsError::Stopped) => {}
+                        Ok(Asked::InVain(_)) | Err(_) => {
+                            self.again = Some(Instant::now() + ASK_AGAIN);
+                            if answer.was_in_vain {
+                                continue;
+                            }
+                        }
+                    }
+                    return;
+                }
+            }
+        }
     }
 
     /// One run. It ends with the stop, when the platform has told other secrets, and when the
@@ -141,12 +178,14 @@ impl<'a> RunLoop<'a> {
                     self.secrets = self.told.borrow().clone();
                     break;
                 }
-                () = next(&mut self.changes) => {}
-                () = again, if self.again.is_some() => {}
-            }
-            self.next = self.changed().await;
-            if self.next.is_some() {
-                break;
+                () = next(&mut self.changes) => self.ask_for_change(),
+                () = again, if self.again.is_some() => self.ask(),
+                answer = answered(&mut self.asking) => {
+                    self.next = self.changed(answer);
+                    if self.next.is_some() {
+                        break;
+                    }
+                }
             }
         }
         over.cancel();
@@ -155,12 +194,18 @@ impl<'a> RunLoop<'a> {
 
     /// The settings that have taken the place of the current ones, if they are usable; says what is
     /// so.
-    async fn changed(&mut self) -> Option<Settings> {
-        let was_in_vain = self.again.take().is_some();
+    fn changed(&mut self, answer: Answer) -> Option<Settings> {
+        let was_in_vain = answer.was_in_vain;
         let log = self.context.log.clone();
-        let secrets = match self.start.secrets().await {
+        let secrets = match answer.asked {
             Ok(Asked::Got(secrets)) => secrets,
-            Ok(Asked::InVain(error)) => {
+            Err(SecretsError::Stopped) => return None,
+            Err(error) if self.is_changed => {
+                self.again = Some(Instant::now() + ASK_AGAIN);
+                return self.stay(&error);
+            }
+            // What has changed is in use, or was told not to be usable, when a run has begun since.
+            Ok(Asked::InVain(error)) | Err(error) => {
                 if !was_in_vain {
                     log.warning(format!(
                         "The platform's secrets are not to be had at the moment: those that it gave \
@@ -171,16 +216,12 @@ impl<'a> RunLoop<'a> {
                 self.again = Some(Instant::now() + ASK_AGAIN);
                 self.secrets.clone()
             }
-            Err(SecretsError::Stopped) => return None,
-            Err(error) => {
-                self.again = Some(Instant::now() + ASK_AGAIN);
-                return self.stay(&error);
-            }
         };
+        let was_told = was_in_vain || !self.is_changed;
         let settings = match self.read(&secrets) {
             Ok(settings) => settings,
-            // That was said before the secrets were asked for again.
-            Err(_) if was_in_vain && self.again.is_some() => return None,
+            // That was said before the secrets were asked for again, or when the run began.
+            Err(_) if was_told && self.again.is_some() => return None,
             Err(error) => return self.stay(&error),
         };
         let before = self.current.as_ref();
@@ -189,16 +230,18 @@ impl<'a> RunLoop<'a> {
             match self.again {
                 // It is said when they are there.
                 Some(_) => {}
-                None if was_in_vain => {
+                None if was_told => {
                     log.info("The platform's secrets have come; they change nothing.")
                 }
                 None => log.info("The configuration is again what the trigger runs with."),
             }
             return None;
         }
-        let names = Vec::from_iter(differing.unwrap_or_default()).join(", ");
+        // There are none to compare with when the run began with settings of no use.
+        let names = differing.map(|names| format!(" ({})", Vec::from_iter(names).join(", ")));
+        let names = names.unwrap_or_default();
         log.info(format!(
-            "The settings have changed ({names}): the run ends and begins anew with them."
+            "The settings have changed{names}: the run ends and begins anew with them."
         ));
         self.secrets = secrets;
         Some(settings)
@@ -214,18 +257,24 @@ impl<'a> RunLoop<'a> {
         None
     }
 
-    async fn ask_secrets(&mut self) {
-        self.again = None;
-        match self.start.secrets().await {
-            Ok(Asked::Got(secrets)) => self.secrets = secrets,
-            Err(SecretsError::Stopped) => {}
-            // The next run asks again, or who waits for one that cannot begin without them.
-            Ok(Asked::InVain(_)) | Err(_) => self.again = Some(Instant::now() + ASK_AGAIN),
-        }
+    fn ask_for_change(&mut self) {
+        self.is_changed = true;
+        self.ask();
+    }
+
+    /// Begins to ask the platform, which may take minutes.
+    fn ask(&mut self) {
+        let before = self.asking.take();
+        let was_in_vain = before.is_some_and(|before| before.was_in_vain);
+        self.asking = Some(Asking {
+            was_in_vain: self.again.take().is_some() || was_in_vain,
+            asked: self.start.secrets().boxed(),
+        });
     }
 
     /// Waits for the end of a run that was asked to end.
-    async fn ends(&self, mut task: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
+    // Not `&self`: only one thread at a time may see the question to the platform.
+    async fn ends(&mut self, mut task: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
         let stop = &self.context.stop;
         let ended = tokio::select! {
             biased;
@@ -264,6 +313,7 @@ impl<'a> RunLoop<'a> {
         if let Some(Ok(())) = self.told.changed().now_or_never() {
             self.secrets = self.told.borrow().clone();
         }
+        self.is_changed = false;
         let settings = match (self.next.take(), self.read(&self.secrets)) {
             (Some(settings), _) | (None, Ok(settings)) => {
                 self.current = Some(settings.clone());
@@ -321,6 +371,19 @@ async fn next<T>(told: &mut watch::Receiver<T>) {
     if told.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// What the platform has answered; never, when it is not asked.
+async fn answered(asking: &mut Option<Asking<'_>>) -> Answer {
+    let Some(under_way) = asking else {
+        return std::future::pending().await;
+    };
+    let answer = Answer {
+        asked: (&mut under_way.asked).await,
+        was_in_vain: under_way.was_in_vain,
+    };
+    *asking = None;
+    answer
 }
 
 /// When repeated errors become critical (E-07): the longer a trigger has been running, the longer

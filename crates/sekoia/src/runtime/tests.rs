@@ -30,6 +30,9 @@ const MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3", "c
     "type": "object", "properties": {"api_key": {"type": "string"}}, "required": ["api_key"],
     "secrets": ["api_key"]}}"#;
 
+/// A run that falters fails after this time.
+const FALTERS: Duration = Duration::from_secs(185);
+
 /// Does what its setting `what` says.
 struct Example;
 
@@ -55,6 +58,11 @@ impl Trigger for Example {
             "fail" => Err(RunError::failed(format!("no luck with {password}"))),
             "panic" => panic!("lost {password}"),
             "hang" => std::future::pending().await,
+            "falter" => {
+                context.log.info("faltering");
+                let stopped = time::timeout(FALTERS, context.stop.cancelled()).await;
+                stopped.map_err(RunError::failed)
+            }
             _ => {
                 let key = context.module_configuration.get::<String>("api_key");
                 context
@@ -70,8 +78,11 @@ impl Trigger for Example {
         }
     }
 
-    fn validate(_: Settings, _: &Context) -> Result<(), RunError> {
-        Ok(())
+    fn validate(settings: Settings, _: &Context) -> Result<(), RunError> {
+        match settings.what.as_str() {
+            "unfit" => Err(RunError::configuration("it is unfit")),
+            _ => Ok(()),
+        }
     }
 
     async fn check(_: Settings, _: Context, _: &mut Findings<'_>) {}
@@ -442,6 +453,49 @@ async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again
         assert_eq!(life.said("is again what the trigger runs with"), 0);
         life.end().await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_fails_while_secrets_are_asked_for_is_followed_by_another_meanwhile() {
+    let since = Instant::now();
+    let fake = Fake::answering(move |request| match request.uri().path() {
+        "/secrets" if (100..400).contains(&since.elapsed().as_secs()) => (503, String::new()),
+        "/secrets" => (200, json!({"value": {"api_key": "s3cret-key"}}).to_string()),
+        _ => (200, String::new()),
+    });
+    let faltering = r#"{"what": "falter", "password": "hunter2"}"#;
+    let life = live("example", &with(faltering), fake);
+    time::sleep(FALTERS - Duration::from_secs(40)).await;
+    let changed = faltering.replacen('{', r#"{"frequency": 77, "#, 1);
+    life.write("trigger_configuration", &changed);
+    // It is noticed within half a minute, and asking takes 49 seconds at least.
+    time::sleep(Duration::from_secs(44)).await;
+    let requests = life.fake.requests();
+    let asked = requests
+        .iter()
+        .filter(|one| one.uri().path() == "/secrets")
+        .count();
+    assert_eq!(life.said("faltering"), 2);
+    assert!((2..11).contains(&asked), "{asked}: it is being asked");
+    // The second run has what was changed.
+    time::sleep(Duration::from_secs(350)).await;
+    assert_eq!(life.said("those that it gave before stay"), 1);
+    assert_eq!(life.said("the trigger goes on with the settings"), 0);
+    assert_eq!(life.said("have come; they change nothing"), 1);
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_from_settings_of_no_use_names_none() {
+    let unfit = IDLE.replace("idle", "unfit");
+    let life = live("example", &with(&unfit), platform());
+    time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(life.said("idle with"), 1);
+    life.write("trigger_configuration", IDLE);
+    time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(life.said("The settings have changed: the run ends"), 1);
+    assert_eq!(life.said("idle with"), 2);
+    life.end().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
