@@ -201,7 +201,7 @@ const NO_TROUBLE: [&str; 83] = [
     "once the trigger runs",
     ": set it right (NTP)",
     "; set, or stood still, … time… since its start",
-    "… events since its start",
+    "… … since its start",
     "; the newest is … s old",
     "of the tenant's 100 requests in 5 minutes",
     "none since its start",

@@ -19,7 +19,8 @@ pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
     let seconds = started(process).map(|started| (now - started).num_seconds());
     #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
     let rate = seconds.map(|seconds| delivered / seconds.max(1) as f64);
-    let mut text = format!("{delivered} events since its start");
+    let events = if delivered == 1.0 { "event" } else { "events" };
+    let mut text = format!("{delivered} {events} since its start");
     if let Some(rate) = rate {
         text.push_str(&format!(", {rate:.1} a second"));
     }
@@ -114,5 +115,17 @@ mod tests {
         assert_eq!(line.facts["dead_letters"], 2.0);
         assert_eq!(line.facts["dropped"], 2.0, "its earlier name");
         assert!(!line.bad);
+    }
+
+    #[test]
+    fn one_event_is_no_plural() {
+        let process = Answers {
+            alive: true,
+            errors: Default::default(),
+            metrics: "symphony_module_common_forwarded_events_total{intake_key=\"k\"} 1\n"
+                .to_owned(),
+        };
+        let line = rate(&process, DateTime::UNIX_EPOCH);
+        assert_eq!(line.text, "1 event since its start");
     }
 }
