@@ -162,11 +162,19 @@ pub(super) fn explain(verb: &'static str, answer: &Response, skew: Option<TimeDe
         (_, "NoSuchBucket") => Problem::NoBucket,
         (_, "InvalidAccessKeyId" | "NotSignedUp") => Problem::AccessKey,
         (_, "InvalidToken" | "ExpiredToken" | "TokenRefreshRequired") => Problem::SessionToken,
-        (301 | 307 | 400, _) if region(answer).is_some() => Problem::Region {
+        (301 | 307, _)
+        | (
+            _,
+            "AuthorizationHeaderMalformed"
+            | "AuthorizationQueryParametersError"
+            | "IllegalLocationConstraintException",
+        ) => Problem::Region {
             expected: region(answer),
         },
-        (_, "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError")
-        | (301 | 307, _) => Problem::Region { expected: None },
+        // A refusal of a HEAD has no word. One with another word tells the region, too, and is not about it.
+        (400, "") if region(answer).is_some() => Problem::Region {
+            expected: region(answer),
+        },
         (501, _) | (_, "NotImplemented") => Problem::Unconditional,
         (403, _) if skew.is_some_and(|skew| skew.abs() > SKEW) => off(skew.unwrap_or_default()),
         (_, "RequestTimeTooSkewed") => off(skew.unwrap_or_default()),

@@ -519,12 +519,13 @@ async fn refusals_say_what_to_do() {
 
 #[test]
 fn answers_are_explained() {
-    let explained = |status: u16, code: &str| {
+    let explained = |status: u16, code: &str, region: Option<&str>| {
         let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
-        let answer = ::http::Response::builder()
-            .status(status)
-            .body(Bytes::from(body))
-            .unwrap();
+        let mut answer = ::http::Response::builder().status(status);
+        if let Some(region) = region {
+            answer = answer.header("x-amz-bucket-region", region);
+        }
+        let answer = answer.body(Bytes::from(body)).unwrap();
         error::explain("write", &answer, None).to_string()
     };
     for (status, code, said) in [
@@ -546,7 +547,23 @@ fn answers_are_explained() {
         (404, "<html>", "check that aws_s3_endpoint_url"),
         (403, "RequestTimeTooSkewed", "set it right"),
     ] {
-        let text = explained(status, code);
+        let text = explained(status, code, None);
+        assert!(text.contains(said), "{text}");
+    }
+    let here = "of the bucket, which is eu-west-3";
+    for (status, code, said) in [
+        (301, "PermanentRedirect", here),
+        (400, "AuthorizationHeaderMalformed", here),
+        (400, "", here),
+        // The region stands in answers that are not about it, too.
+        (
+            400,
+            "RequestTimeout",
+            "cannot answer at the moment (status 400",
+        ),
+        (400, "InvalidArgument", "an unexpected answer"),
+    ] {
+        let text = explained(status, code, Some("eu-west-3"));
         assert!(text.contains(said), "{text}");
     }
 }
