@@ -4,9 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use tokio::time::Instant;
 
-use super::{
-    BEHIND, BRIDGE, FILL, FULL, Lane, OF_LATE, SETTLE_PAGES, SHORTEST_SPAN, Schedule, Scope,
-};
+use super::{BEHIND, BRIDGE, FILL, FULL, Lane, OF_LATE, SETTLE_PAGES, SHORTEST_SPAN, Schedule};
 use crate::decide::{
     coverage::{AHEAD, Phase, windows::without},
     settling::{self, Rhythm},
@@ -104,13 +102,7 @@ impl Schedule {
         if self.budget.is_exhausted(false) {
             return None;
         }
-        let missing = self.coverage.missing().chain(self.coverage.wanted());
-        let missing = missing.filter_map(|gap| match self.scope {
-            Scope::Only(only) => gap.intersection(only),
-            Scope::All | Scope::Rest => Some(gap),
-            Scope::Audits => None,
-        });
-        let parts = missing.flat_map(|gap| {
+        let parts = self.gaps().flat_map(|(_, gap)| {
             let parts = self.suspects.iter();
             parts.filter_map(move |suspect| suspect.intersection(gap))
         });
@@ -263,15 +255,21 @@ impl Schedule {
         if self.holds_past {
             return None;
         }
+        // What is searched is left to settling.
+        let free = |gap| self.free(gap, &self.suspects);
+        let mut free = self
+            .gaps()
+            .filter_map(|(lane, gap)| Some((lane, free(gap)?)));
+        let (lane, free) = free.next()?;
+        Some((lane, self.fitting(free)?))
+    }
+
+    /// What was never read and is to be.
+    fn gaps(&self) -> impl Iterator<Item = (Lane, Window)> {
         let missing = self.coverage.missing().map(|gap| (Lane::Backlog, gap));
         let wanted = self.coverage.wanted().map(|gap| (Lane::Backfill, gap));
         let gaps = missing.chain(wanted);
-        let gaps = gaps.filter_map(|(lane, gap)| self.scope.part_of(lane, gap));
-        // What is searched is left to settling.
-        let free = |gap| self.free(gap, &self.suspects);
-        let mut free = gaps.filter_map(|(lane, gap)| Some((lane, free(gap)?)));
-        let (lane, free) = free.next()?;
-        Some((lane, self.fitting(free)?))
+        gaps.filter_map(move |(lane, gap)| self.scope.part_of(lane, gap))
     }
 
     /// The beginning of a window that has as many rows as it should.

@@ -500,6 +500,24 @@ fn what_a_backfill_alone_is_refused_is_asked_for_until_it_is_given_up() {
     assert_eq!(held.len(), 1);
 }
 
+/// What the collection misses is for the collection.
+#[test]
+fn a_backfill_alone_that_is_given_up_searches_nothing_that_the_collection_misses() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(7200));
+    let range = window(-3600, 1800);
+    let mut alone = Schedule::new(SETTINGS, coverage, Lateness::default()).only(range);
+    alone.backfill(range, false);
+    let suspect = window(600, 1200);
+    alone.suspect(suspect, suspect);
+    let (now, instant) = (at(7200), Instant::now());
+    let (lane, searched) = alone.beside(now, instant).unwrap();
+    assert_eq!((lane, searched.start()), (Lane::Settle, at(600)));
+    alone.give_back(searched);
+    alone.give_up_backfill(|_| false);
+    assert_eq!(alone.beside(now, instant), None);
+}
+
 #[test]
 fn a_live_edge_in_the_future_is_taken_back_and_asking_goes_on() {
     let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
