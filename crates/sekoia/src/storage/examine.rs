@@ -100,7 +100,7 @@ fn writable(directory: &Path) -> io::Result<()> {
 }
 
 /// Whether a process has the directory for itself. A shared lock is held for an instant: there is
-/// no way to ask for one without having it.
+/// no way to ask for one without having it. Who starts in that instant tries again.
 pub(super) fn is_locked(root: &Path) -> bool {
     files::open(OpenOptions::new().read(true), &root.join(LOCK))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))

@@ -5,6 +5,8 @@ use std::{
     io,
     os::unix::fs::MetadataExt as _,
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use base::files;
@@ -14,6 +16,10 @@ use super::{StorageError, owner};
 
 /// Held by the process that works on the directory.
 pub(super) const LOCK: &str = ".lock";
+
+/// Who only looks whether it is held shares it for far less than a pause, and is waited for so often at most.
+const LOOKS: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A lock that lasts as long as its file is open.
 #[derive(Debug)]
@@ -47,15 +53,26 @@ impl Lock {
 
     /// None when another process has the lock.
     fn try_take(root: &Path) -> io::Result<Option<Self>> {
+        Self::try_past_looks(root, || thread::sleep(PAUSE))
+    }
+
+    fn try_past_looks(root: &Path, mut pause: impl FnMut()) -> io::Result<Option<Self>> {
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
+        options.create(true).truncate(false).read(true).write(true);
         let file = files::open(&options, &root.join(LOCK))?;
-        let is_nominal = match file.try_lock() {
-            Ok(()) => false,
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            // Go on without, as the Python SDK does.
-            Err(TryLockError::Error(error)) if has_no_locks(&error) => true,
-            Err(TryLockError::Error(error)) => return Err(error),
+        let mut looks = 0;
+        let is_nominal = loop {
+            match file.try_lock() {
+                Ok(()) => break false,
+                Err(TryLockError::WouldBlock) if looks < LOOKS && is_shared(&file) => {
+                    looks += 1;
+                    pause();
+                }
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                // Go on without, as the Python SDK does.
+                Err(TryLockError::Error(error)) if has_no_locks(&error) => break true,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         };
         Ok(Some(Self {
             file,
@@ -88,6 +105,11 @@ impl Lock {
     }
 }
 
+/// Whether nobody has the lock alone: who works on the directory does.
+fn is_shared(file: &File) -> bool {
+    file.try_lock_shared().is_ok() && file.unlock().is_ok()
+}
+
 /// Whether a network file system has no locks, or none at present: NFS without its lock service has no
 /// lock to give.
 fn has_no_locks(error: &io::Error) -> bool {
@@ -98,6 +120,30 @@ fn has_no_locks(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_only_looks_keeps_nobody_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let look = || {
+            let look = File::create(folder.path().join(LOCK)).unwrap();
+            look.lock_shared().unwrap();
+            look
+        };
+        let mut looks = vec![look(), look()];
+        let taken = Lock::try_past_looks(folder.path(), || drop(looks.pop()));
+        let taken = taken.unwrap().unwrap();
+        assert!(looks.is_empty());
+        // Who works there is not waited for.
+        let refused = Lock::try_past_looks(folder.path(), || panic!("it is held"));
+        assert!(refused.unwrap().is_none());
+        drop(taken);
+        // Nor is anybody for ever.
+        let _look = look();
+        let mut pauses = 0;
+        let refused = Lock::try_past_looks(folder.path(), || pauses += 1);
+        assert!(refused.unwrap().is_none());
+        assert_eq!(pauses, LOOKS);
+    }
 
     #[test]
     fn where_there_are_no_locks_it_goes_on_without() {
