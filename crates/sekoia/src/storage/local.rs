@@ -22,13 +22,16 @@ use uuid::Uuid;
 
 pub(super) use self::list::collect;
 use self::list::is_absent;
-use self::steps::{behind_link, clear, is_there, mode, parent, put_aside, sync_directory, write};
+use self::steps::{behind_link, clear, is_at, mode, parent, put_aside, sync_directory, write};
 use super::{
     LONGEST, StorageError,
     lock::{Held, Lock},
     owner,
 };
 use crate::log::Log;
+
+/// Why what was added to a file is not safe.
+const SWAPPED: &str = "another program has deleted or replaced it meanwhile";
 
 /// Files below a directory that this process has for itself.
 #[derive(Clone, Debug)]
@@ -241,11 +244,11 @@ impl Store for LocalBackend {
         self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let mut new_in = None;
+            let path = root.join(&name);
             let open = this.take_appended(&name);
-            let mut file = match open.filter(is_there) {
+            let mut file = match open.filter(|open| is_at(&path, open)) {
                 Some(file) => file,
                 None => {
-                    let path = root.join(&name);
                     let directory = parent(root, &path)?;
                     put_aside(&path)?;
                     new_in = (!path.exists()).then_some(directory);
@@ -267,10 +270,12 @@ impl Store for LocalBackend {
     async fn sync(&self, name: &str) -> io::Result<()> {
         let this = self.clone();
         self.on_file(name, move |root, name| {
-            let open = this.take_appended(&name);
-            let file = match open.filter(is_there) {
-                Some(file) => file,
-                None => files::open(OpenOptions::new().append(true), &root.join(&name))?,
+            let path = root.join(&name);
+            let file = match this.take_appended(&name) {
+                None => files::open(OpenOptions::new().append(true), &path)?,
+                Some(open) if is_at(&path, &open) => open,
+                // What was added is not in the one that is there now.
+                Some(_) => return Err(io::Error::new(io::ErrorKind::NotFound, SWAPPED)),
             };
             file.sync_data()?;
             *lock(&this.appended) = Some((name, file));
@@ -356,6 +361,37 @@ mod tests {
             lock(&backend.appended).is_none(),
             "nobody keeps what is deleted"
         );
+    }
+
+    /// Else a restart would not know what was added.
+    #[tokio::test]
+    async fn nothing_is_added_to_a_file_that_lives_on_in_a_backup() {
+        let directory = tempfile::tempdir().unwrap();
+        let (own, backup) = (
+            directory.path().join("log"),
+            directory.path().join("backup"),
+        );
+        let backend = LocalBackend::open(directory.path()).unwrap();
+        let append = |text: &'static str| backend.append("log", text.into());
+        let content = |path: &Path| fs::read_to_string(path).unwrap();
+        append("one,").await.unwrap();
+        fs::hard_link(&own, &backup).unwrap();
+        fs::remove_file(&own).unwrap();
+        append("two,").await.unwrap();
+        assert_eq!(
+            (content(&own), content(&backup)),
+            ("two,".into(), "one,".into())
+        );
+        // A copy is put in its place.
+        fs::copy(&own, directory.path().join("copy")).unwrap();
+        append("three").await.unwrap();
+        fs::rename(directory.path().join("copy"), &own).unwrap();
+        let lost = backend.sync("log").await.unwrap_err();
+        assert_eq!(lost.kind(), io::ErrorKind::NotFound, "it cannot be safe");
+        assert!(lost.to_string().contains(SWAPPED), "{lost}");
+        append("four").await.unwrap();
+        backend.sync("log").await.unwrap();
+        assert_eq!(content(&own), "two,four");
     }
 
     /// Else no start would succeed, and nothing would be written.

@@ -58,9 +58,14 @@ fn clear_down(directory: &Path, depth: u32) {
     }
 }
 
-/// Whether an open file is still to be found in some directory: others may have deleted it.
-pub(super) fn is_there(file: &File) -> bool {
-    file.metadata().is_ok_and(|file| file.nlink() > 0)
+/// Whether an open file is still the one at its path: others may have deleted or replaced it. It may live on
+/// under another name, as in a backup of hard links.
+pub(super) fn is_at(path: &Path, open: &File) -> bool {
+    let Ok(found) = path.metadata() else {
+        return false;
+    };
+    let is_found = |open: Metadata| (open.dev(), open.ino()) == (found.dev(), found.ino());
+    open.metadata().is_ok_and(is_found)
 }
 
 /// The directory of a file, created when absent.
