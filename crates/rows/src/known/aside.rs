@@ -5,12 +5,12 @@
 //! What is filed says so by its hour alone, which lies before there was a message trace: the files in which it
 //! is kept are as they were, and an earlier version takes the row for one of that time, which it forgets.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use chrono::{DateTime, Utc};
 
 use super::{ARRIVED, BatchId, DedupDecision, Hours, KeyRef, KnownRows, by_message::Found, hour};
-use crate::RowKey;
+use crate::{Message, RowKey};
 
 /// Hours since 1970 under which such rows are filed: those of 1971 to 1999.
 const ASIDE: Range<u32> = 10_000..260_000;
@@ -119,6 +119,23 @@ impl KnownRows {
         (decision, again)
     }
 
+    /// The rows of these messages that have arrived and belong to no hour, one of each.
+    pub fn arrived_aside(&mut self, messages: &[Message]) -> Vec<RowKey> {
+        let mut found = BTreeMap::new();
+        let under_way = &self.under_way;
+        let aside = self.hours.all_mut();
+        for (_, keys) in aside.filter(|(hour, _)| ASIDE.contains(hour)) {
+            let of_them = keys.iter().filter(|key| messages.contains(&key.message()));
+            for key in of_them.collect::<Vec<_>>() {
+                let carrier = keys.find(key);
+                if !matches!(carrier, Found::Row(Some(batch)) if under_way.has(batch)) {
+                    found.insert(key.message(), key);
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
     /// What cannot be read as a row, and was dealt with: it is remembered for as long as a row of this
     /// instant, and belongs to no hour.
     pub fn put_aside(&mut self, key: RowKey, instant: DateTime<Utc>) -> KeyRef {
@@ -165,6 +182,17 @@ mod tests {
         let forgotten = known.forget_before(at(HOUR + 1));
         assert!(forgotten.iter().all(|one| one.hour != HOUR));
         assert!(known.is_empty());
+    }
+
+    #[test]
+    fn only_what_has_arrived_and_belongs_to_no_hour_is_found_by_its_message() {
+        let mut known = KnownRows::default();
+        _ = known.admit_stray(key(1), at(HOUR), BatchId(1));
+        _ = known.admit_stray(key(2), at(HOUR), BatchId(2));
+        _ = known.admit(key(3), Some(at(HOUR)), at(0), BatchId(1));
+        known.arrived(BatchId(1));
+        let messages = [1, 2, 3, 4].map(|row| key(row).message());
+        assert_eq!(known.arrived_aside(&messages), [key(1)]);
     }
 
     #[test]

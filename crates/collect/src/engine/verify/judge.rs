@@ -29,6 +29,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             // What was accepted meanwhile counts.
             self.persist().await?;
         }
+        Box::pin(self.adopt(hour)).await?;
         let found = self.provable(hour).await?;
         let now = self.time().now;
         let Some(verification) = &mut self.verification else {
@@ -87,6 +88,28 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             true => self.judge_healed(hour, verdict).await,
             false => self.heal(hour, verdict, second).await,
         }
+    }
+
+    /// Rows that seem to be missing, and were delivered when the source showed them without a date, or with one
+    /// of no hour: they count in their hour from now on.
+    async fn adopt(&mut self, hour: u32) -> Flow {
+        let Provable::Yes(record) = self.provable(hour).await? else {
+            return Ok(());
+        };
+        let audits = self.verification.as_ref().map(|one| &one.audits);
+        let audit = audits.and_then(|audits| audits.get(&hour));
+        let audit = audit.filter(|audit| audit.parts == record.parts);
+        let difference = audit.map(|audit| record.sums.difference(&audit.shown));
+        let Some(Difference::Of { second, .. }) = difference else {
+            return Ok(());
+        };
+        let delivered = self.known.arrived_aside(&second).into_iter();
+        let rows: Vec<KeyRef> = delivered.map(|key| KeyRef { hour, key }).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.remember(rows).await?;
+        self.persist().await
     }
 
     pub(super) async fn judge(&mut self, verdict: Verdict) -> Flow {

@@ -139,3 +139,36 @@ fn rows_of_no_hour_do_not_count_in_the_one_in_which_they_are_seen() {
         assert_eq!(verdicts(&bench, 1).await[0].accepted, 0);
     });
 }
+
+/// Else it would be named as missing.
+#[test]
+fn a_row_that_was_delivered_under_no_hour_counts_in_the_final_hour_that_shows_it_later() {
+    on_virtual_time(async {
+        let bench = Bench::new(20);
+        let long_ago = bench.start - TimeDelta::days(400);
+        bench.rows.lock().unwrap().push((long_ago, false));
+        let script = async {
+            bench.is_unbounded.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            bench.is_unbounded.store(false, Ordering::Relaxed);
+        };
+        bench.lives(End::Stop, script).await;
+        // Nobody looks out for more, so that the first hours become final.
+        let kept = serde_json::json!({"version": 1, "until": bench.start}).to_string();
+        bench.disk.write(FILE, kept.into()).await.unwrap();
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            bench.collects().await;
+        };
+        bench.lives(End::Stop, script).await;
+        let dated = bench.start + TimeDelta::minutes(150);
+        bench.rows.lock().unwrap().last_mut().unwrap().0 = dated;
+        assert_eq!(finds(&bench, 1).await, PROVEN);
+        assert_eq!(verdicts(&bench, 1).await[2].accepted, 21);
+        // Also when it is not remembered any more that it was delivered.
+        let life = tokio::time::sleep(Duration::from_secs(30 * 3600));
+        bench.lives(End::Stop, life).await;
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+        assert_eq!(bench.times(), [1]);
+    });
+}
