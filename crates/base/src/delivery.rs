@@ -26,7 +26,7 @@ pub trait HeldEvents: Send + 'static {
     /// How many bytes they take.
     fn bytes(&self) -> usize;
 
-    /// Why the one event will not be accepted; none as long as that is open.
+    /// Why the one event will not be accepted; none as long as that is open, or there are several.
     fn given_up(&self) -> Option<GivenUp>;
 }
 

@@ -2,7 +2,7 @@
 //! windows stay open.
 
 use crate::{
-    CheckpointStore, Event, GivenUp, HeldEvents as _, RowText as _, Sink, Source, Store, WaitsFor,
+    CheckpointStore, Event, GivenUp, HeldEvents, RowText as _, Sink, Source, Store, WaitsFor,
     engine::{Collector, End, Flow, TURN, WindowRead, orders::LOOKING},
     known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
@@ -20,6 +20,12 @@ pub(super) struct Alone {
     pub(super) for_backfill: bool,
 }
 
+/// Why the event of a row is given up. Where there are several, nobody knows which of them is meant: they stay
+/// in hand.
+fn why_given_up(rows: &[Option<KeyRef>], events: &impl HeldEvents) -> Option<GivenUp> {
+    events.given_up().filter(|_| rows.len() < 2)
+}
+
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Takes in what became of a batch, or of events in hand.
     pub(super) async fn take_receipt(&mut self, delivery: Delivery<K::InHand>) -> Flow {
@@ -31,7 +37,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut given_up = Vec::new();
         for (range, events) in receipt.kept {
             let kept = left.get_mut(range).unwrap_or_default();
-            let Some(reason) = events.given_up() else {
+            let Some(reason) = why_given_up(kept, &events) else {
                 let kept = kept.iter_mut().filter_map(Option::take).collect();
                 self.stays_in_hand(id, kept, events, for_backfill);
                 continue;
@@ -186,5 +192,37 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             true => copy.map(|copy| sink.alone(copy.as_bytes())),
             false => Some(held.unwrap_or_else(|| sink.alone(event.as_bytes()))),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rows::RowKey;
+
+    use super::*;
+
+    struct Hopeless;
+
+    impl HeldEvents for Hopeless {
+        fn bytes(&self) -> usize {
+            8
+        }
+
+        fn given_up(&self) -> Option<GivenUp> {
+            Some(GivenUp {
+                event: "{}".to_owned(),
+                reason: "no".to_owned(),
+                fits: None,
+            })
+        }
+    }
+
+    /// Else all but the first would count as accepted.
+    #[test]
+    fn of_several_events_none_is_given_up() {
+        let key = RowKey::from_bytes([0; RowKey::BYTES]);
+        let row = Some(KeyRef { hour: 1, key });
+        assert!(why_given_up(&[row], &Hopeless).is_some());
+        assert!(why_given_up(&[row, row], &Hopeless).is_none());
     }
 }
