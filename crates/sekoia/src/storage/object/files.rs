@@ -51,7 +51,8 @@ const TAILS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) client: Client,
-    /// Whether another instance may write while they are read.
+    /// Whether another instance may write while they are read. One that writes reads no file that has parts
+    /// while it replaces it: each of them belongs to one task.
     beside: bool,
     /// Held while something is written.
     versions: Mutex<Versions>,
