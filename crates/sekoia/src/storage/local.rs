@@ -4,6 +4,7 @@ mod list;
 mod steps;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -44,7 +45,18 @@ pub struct LocalBackend {
     temporary: Arc<AtomicU64>,
     /// The file that was appended to last, which stays open: it is most likely the next, too, and to
     /// look for it and open it costs as much as to write to it.
-    appended: Arc<Mutex<Option<(String, File)>>>,
+    appended: Arc<Mutex<Option<Appended>>>,
+    /// Files in whose place something else was found when more was added: what was added before is not safe,
+    /// which the next sync says.
+    swapped: Arc<Mutex<BTreeSet<String>>>,
+}
+
+#[derive(Debug)]
+struct Appended {
+    name: String,
+    file: File,
+    /// Whether all that was added to it is safe.
+    is_synced: bool,
 }
 
 impl LocalBackend {
@@ -71,6 +83,7 @@ impl LocalBackend {
     pub(crate) fn aside(&self) -> Self {
         Self {
             appended: Arc::default(),
+            swapped: Arc::default(),
             ..self.clone()
         }
     }
@@ -85,6 +98,7 @@ impl LocalBackend {
             watch: None,
             temporary: Arc::new(temporary.into()),
             appended: Arc::default(),
+            swapped: Arc::default(),
         }
     }
 
@@ -152,9 +166,14 @@ impl LocalBackend {
     }
 
     /// Takes the open file, when it has this name.
-    fn take_appended(&self, name: &str) -> Option<File> {
-        let taken = lock(&self.appended).take_if(|(other, _)| other == name);
-        taken.map(|(_, file)| file)
+    fn take_appended(&self, name: &str) -> Option<Appended> {
+        lock(&self.appended).take_if(|appended| appended.name == name)
+    }
+
+    /// What was added to the file counts no more: it is replaced, or deleted.
+    fn forget_appended(&self, name: &str) {
+        drop(self.take_appended(name));
+        lock(&self.swapped).remove(name);
     }
 
     /// Runs file work where it may block.
@@ -184,7 +203,7 @@ impl LocalBackend {
     /// Puts a file beside the one of this name, and then in its place.
     async fn replace(&self, name: &str, content: Bytes, is_light: bool) -> io::Result<()> {
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        drop(self.take_appended(name));
+        self.forget_appended(name);
         let this = self.clone();
         self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
@@ -245,10 +264,12 @@ impl Store for LocalBackend {
             this.ensure_ours().map_err(io::Error::other)?;
             let mut new_in = None;
             let path = root.join(&name);
-            let open = this.take_appended(&name);
-            let mut file = match open.filter(|open| is_at(&path, open)) {
-                Some(file) => file,
-                None => {
+            let mut file = match this.take_appended(&name) {
+                Some(open) if is_at(&path, &open.file)? => open.file,
+                other => {
+                    if other.is_some_and(|other| !other.is_synced) {
+                        lock(&this.swapped).insert(name.clone());
+                    }
                     let directory = parent(root, &path)?;
                     put_aside(&path)?;
                     new_in = (!path.exists()).then_some(directory);
@@ -261,7 +282,11 @@ impl Store for LocalBackend {
             if let Some(directory) = new_in {
                 sync_directory(&directory)?;
             }
-            *lock(&this.appended) = Some((name, file));
+            *lock(&this.appended) = Some(Appended {
+                name,
+                file,
+                is_synced: false,
+            });
             Ok(())
         })
         .await
@@ -271,14 +296,21 @@ impl Store for LocalBackend {
         let this = self.clone();
         self.on_file(name, move |root, name| {
             let path = root.join(&name);
-            let file = match this.take_appended(&name) {
-                None => files::open(OpenOptions::new().append(true), &path)?,
-                Some(open) if is_at(&path, &open) => open,
+            let open = this.take_appended(&name);
+            let was_swapped = lock(&this.swapped).remove(&name);
+            let file = match open {
                 // What was added is not in the one that is there now.
+                _ if was_swapped => return Err(io::Error::new(io::ErrorKind::NotFound, SWAPPED)),
+                None => files::open(OpenOptions::new().append(true), &path)?,
+                Some(open) if is_at(&path, &open.file)? => open.file,
                 Some(_) => return Err(io::Error::new(io::ErrorKind::NotFound, SWAPPED)),
             };
             file.sync_data()?;
-            *lock(&this.appended) = Some((name, file));
+            *lock(&this.appended) = Some(Appended {
+                name,
+                file,
+                is_synced: true,
+            });
             Ok(())
         })
         .await
@@ -296,7 +328,7 @@ impl Store for LocalBackend {
     }
 
     async fn delete(&self, name: &str) -> io::Result<()> {
-        drop(self.take_appended(name));
+        self.forget_appended(name);
         let this = self.clone();
         self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
@@ -392,6 +424,20 @@ mod tests {
         append("four").await.unwrap();
         backend.sync("log").await.unwrap();
         assert_eq!(content(&own), "two,four");
+        // More is added before anybody asks whether it is safe.
+        fs::copy(&own, directory.path().join("copy")).unwrap();
+        append(",five").await.unwrap();
+        fs::rename(directory.path().join("copy"), &own).unwrap();
+        append(",six").await.unwrap();
+        let lost = backend.sync("log").await.unwrap_err();
+        assert!(lost.to_string().contains(SWAPPED), "{lost}");
+        backend.sync("log").await.unwrap();
+        assert_eq!(content(&own), "two,four,six");
+        // What was safe before is no matter of the next sync.
+        fs::remove_file(&own).unwrap();
+        append("seven").await.unwrap();
+        backend.sync("log").await.unwrap();
+        assert_eq!(content(&own), "seven");
     }
 
     /// Else no start would succeed, and nothing would be written.

@@ -11,6 +11,8 @@ use std::{
 use base::files;
 use uuid::Uuid;
 
+use super::list::is_absent;
+
 /// Files whose names begin like this hold what is in mails, or quote answers of servers: they are for the
 /// user of this process alone.
 const PRIVATE: [&str; 6] = [
@@ -60,12 +62,13 @@ fn clear_down(directory: &Path, depth: u32) {
 
 /// Whether an open file is still the one at its path: others may have deleted or replaced it. It may live on
 /// under another name, as in a backup of hard links.
-pub(super) fn is_at(path: &Path, open: &File) -> bool {
-    let Ok(found) = path.metadata() else {
-        return false;
+pub(super) fn is_at(path: &Path, open: &File) -> io::Result<bool> {
+    let found = match path.metadata() {
+        Err(error) if is_absent(&error) => return Ok(false),
+        found => found?,
     };
-    let is_found = |open: Metadata| (open.dev(), open.ino()) == (found.dev(), found.ino());
-    open.metadata().is_ok_and(is_found)
+    let open = open.metadata()?;
+    Ok((open.dev(), open.ino()) == (found.dev(), found.ino()))
 }
 
 /// The directory of a file, created when absent.
