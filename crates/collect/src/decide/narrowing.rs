@@ -46,6 +46,13 @@ impl Narrowing {
 }
 
 impl Bound {
+    /// Whether windows are kept narrower than what has failed. When one as wide may be tried, they are as wide
+    /// as ever, also when there is no occasion for that.
+    pub(crate) fn is_narrow(self) -> bool {
+        self.most
+            .is_some_and(|most| self.failed.is_none_or(|failed| most < failed))
+    }
+
     /// No more than `most` is asked for from now on.
     pub(crate) fn limit(&mut self, most: TimeDelta) {
         self.most = Some(self.most.map_or(most, |before| before.min(most)));
@@ -167,6 +174,24 @@ mod tests {
         bound.widen(minutes(20), LONGEST);
         bound.widen(minutes(20), LONGEST);
         assert_eq!(bound.most, Some(minutes(40)));
+    }
+
+    /// Else all of them would be asked for at a walk.
+    #[test]
+    fn windows_that_never_are_as_wide_as_what_has_failed_are_not_kept_narrow_for_ever() {
+        let minutes = TimeDelta::minutes;
+        let mut bound = Bound::default();
+        assert!(!bound.is_narrow());
+        for successes in [4, 8] {
+            bound.fail(minutes(40), minutes(20));
+            for _ in 0..successes {
+                assert!(bound.is_narrow());
+                bound.widen(minutes(1), LONGEST);
+            }
+            assert!(!bound.is_narrow(), "one as wide may be asked for");
+            bound.widen(minutes(1), LONGEST);
+            assert!(!bound.is_narrow() && bound.most > Some(minutes(40)));
+        }
     }
 
     #[test]

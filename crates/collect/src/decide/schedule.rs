@@ -367,7 +367,7 @@ impl Schedule {
     /// Whether the windows of a lane, of other times than the newest, are kept narrow, as the source has failed
     /// at wider ones.
     pub fn narrows_past(&self, lane: Lane) -> bool {
-        lane != Lane::Live && self.narrowing.past.most.is_some()
+        lane != Lane::Live && self.narrowing.past.is_narrow()
     }
 
     /// The first page of a window that has more was read. When the window was made too wide, it is
