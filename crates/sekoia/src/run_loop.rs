@@ -150,7 +150,8 @@ impl<'a> RunLoop<'a> {
                         Err(SecretsError::Stopped) => {}
                         Ok(Asked::InVain(_)) | Err(_) => {
                             self.again = Some(Instant::now() + ASK_AGAIN);
-                            if answer.was_in_vain {
+                            // A change may have set right what was wrong, also without the secrets.
+                            if answer.was_in_vain && !self.is_changed {
                                 continue;
                             }
                         }

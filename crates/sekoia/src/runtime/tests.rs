@@ -417,6 +417,22 @@ async fn secrets_that_are_not_to_be_had_between_two_runs_are_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_between_two_runs_counts_at_once_each_time_also_without_the_secrets() {
+    let files = with(r#"{"password": "first"}"#);
+    let fake = platform_down(0..900, "hunter2");
+    let life = live_as(PLAIN_MODULE, "example", &files, fake);
+    time::sleep(Duration::from_secs(10)).await;
+    life.write("trigger_configuration", r#"{"password": "second"}"#);
+    time::sleep(Duration::from_secs(40)).await;
+    let changed = r#"{"what": "idle", "password": "second"}"#;
+    life.write("trigger_configuration", changed);
+    // A change is noticed within half a minute, and the pause between two runs takes two.
+    time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(life.said("idle with"), 1);
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again() {
     for (later, begun) in [("hunter2", 2), ("another one", 3)] {
         let since = Instant::now();
