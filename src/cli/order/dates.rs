@@ -103,7 +103,9 @@ fn date(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Some(day.and_time(NaiveTime::MIN).and_utc());
     }
-    let text = &text.replacen(' ', "T", 1);
+    // A blank may also stand before the zone.
+    let (day, time) = text.split_once(['T', 't', ' '])?;
+    let text = &format!("{day}T{time}");
     if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
         return Some(zoned.to_utc());
     }
@@ -197,6 +199,9 @@ mod tests {
             ("-2w", "2026-11-08T10:00:00Z"),
             ("-1d12h", "2026-11-20T22:00:00Z"),
             ("2026-11-01T08:30+01:00", "2026-11-01T07:30:00Z"),
+            ("2026-11-01T08:30 +01:00", "2026-11-01T07:30:00Z"),
+            ("2026-11-01 08:30 +01:00", "2026-11-01T07:30:00Z"),
+            ("2026-11-01t08:30:00z", "2026-11-01T08:30:00Z"),
             ("2026-11-01 08:30Z", "2026-11-01T08:30:00Z"),
             ("2026-11-01T08:30-0530", "2026-11-01T14:00:00Z"),
             ("today", "2026-11-21T23:00:00Z"),
