@@ -220,11 +220,16 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     async fn stopped_before(&self, order: &RangeOrder<C::Work>) -> anyhow::Result<ExitCode> {
         self.say(&(C::WORDS.stopped)());
         let outcome = OrderOutcome::Unfinished;
-        let ended = self.end(order, outcome, &self.session.context.storage);
+        let files = &self.session.context.storage;
+        let ended = async {
+            self.progress(files, order).await.ok()?;
+            Some(self.end(order, outcome, files).await)
+        };
         match tokio::time::timeout(SUMMARY, ended).await {
-            Ok(ended) => ended,
+            Ok(Some(ended)) => ended,
             // What has kept the files back keeps back how far it is.
-            Err(_) => {
+            Ok(None) | Err(_) => {
+                self.display.end();
                 let exit_code = outcome.exit_code();
                 if self.json {
                     let (trigger, outcome) = (self.session.command(), outcome.word());
@@ -403,7 +408,7 @@ mod tests {
     use std::{cell::Cell, fs};
 
     use chrono::{DateTime, TimeDelta};
-    use collect::verify::{VerifyOrder, VerifyWork};
+    use collect::verify::{VerifyOrder, VerifyProgress, VerifyWork};
     use sekoia::{Console, Directories, Environment};
     use uuid::Uuid;
 
@@ -448,12 +453,15 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn an_order_that_is_kept_has_a_summary_when_the_stop_comes_before_its_files() {
+    /// As what an order that is kept was told to have come out, when the stop has come before its files.
+    async fn told_after_a_stop(is_readable: bool) -> Option<OrderOutcome> {
         let folder = tempfile::tempdir().unwrap();
         let [config, data] = ["config", "data"].map(|name| folder.path().join(name));
         for one in [&config, &data] {
             fs::create_dir(one).unwrap();
+        }
+        if !is_readable {
+            fs::create_dir(data.join(VerifyProgress::NAME)).unwrap();
         }
         let settings = json!({
             "tenant_id": Uuid::from_u128(1), "client_id": Uuid::from_u128(2),
@@ -483,6 +491,13 @@ mod tests {
         let work = VerifyWork { resend: false };
         let order = VerifyOrder::new(Uuid::from_u128(3), range, Default::default(), work);
         session.perform(order, Filed::Already).await.unwrap();
-        assert_eq!(session.wish.0.get(), Some(OrderOutcome::Unfinished));
+        session.wish.0.get()
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_kept_has_a_summary_when_the_stop_comes_before_its_files() {
+        let told = told_after_a_stop(true).await;
+        assert_eq!(told, Some(OrderOutcome::Unfinished));
+        assert_eq!(told_after_a_stop(false).await, None, "but it is no failure");
     }
 }
