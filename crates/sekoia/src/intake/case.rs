@@ -260,6 +260,23 @@ mod tests {
         }
     }
 
+    /// An outage that was long says no more of chance than a short one.
+    #[tokio::test(start_paused = true)]
+    async fn after_an_outage_an_event_is_hopeless_as_soon_as_after_a_short_one() {
+        let now = Instant::now();
+        let asked = [20, 200].map(|failures| {
+            let (mut gate, mut case) = (Gate::default(), Case::since(Acceptances::default()));
+            gate.failed_by_chance(failures);
+            let mut alone = (1..).map(|asked| {
+                gate.accepts();
+                case.failed_alone(Cause::Refused, gate.acceptances(), after(now, asked * 300))
+            });
+            alone.position(|finding| finding == Finding::Hopeless)
+        });
+        assert_eq!(asked[0], asked[1]);
+        assert!(asked[0].is_some_and(|asked| asked < 20), "{asked:?}");
+    }
+
     /// Two of three requests fail, and their events are accepted all the same when they are sent again.
     #[tokio::test(start_paused = true)]
     async fn no_event_is_hopeless_by_a_chance_that_others_have_met() {
