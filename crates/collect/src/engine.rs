@@ -285,7 +285,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell_turning(pause, WaitsFor::Turn);
         let stop = self.parts.stop.clone();
         let mut time = pin!(tokio::time::sleep(pause));
-        let is_paused = !self.is_asking() && !self.may_ask(0);
+        let pause_of_failure = self.service.failure_holds(0, Instant::now());
+        let is_paused = !self.is_asking() && pause_of_failure.is_some();
         let paused = is_paused.then(Instant::now);
         let turn = tokio::select! {
             biased;

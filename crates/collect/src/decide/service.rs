@@ -118,6 +118,8 @@ struct Hold {
     until: Instant,
     /// Whether it lasts although others are answered.
     is_firm: bool,
+    /// Whether something has failed, else the reader only goes at a walk.
+    has_failed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -215,6 +217,16 @@ impl ServiceHealth {
     /// When a reader may ask, if that is later than now.
     pub(crate) fn held_until(&self, reader: usize, now: Instant) -> Option<Instant> {
         let own = self.readers.get(reader).and_then(|reader| reader.hold);
+        self.held_by(own, now)
+    }
+
+    /// When a reader may ask after what has failed, if that is later than now.
+    pub(crate) fn failure_holds(&self, reader: usize, now: Instant) -> Option<Instant> {
+        let own = self.readers.get(reader).and_then(|reader| reader.hold);
+        self.held_by(own.filter(|hold| hold.has_failed), now)
+    }
+
+    fn held_by(&self, own: Option<Hold>, now: Instant) -> Option<Instant> {
         let holds = [
             own.map(|hold| hold.until),
             self.gate.map(|gate| gate.until),
@@ -343,7 +355,7 @@ impl ServiceHealth {
     /// A reader has read a narrow window, and goes on with the next one at a walk: the source has failed at
     /// wider ones.
     pub(crate) fn walks(&mut self, reader: usize, now: Instant) {
-        self.pause(reader, now, true, |_| drawn(WALK.0, WALK.1));
+        self.paces(reader, drawn(WALK.0, WALK.1), now);
     }
 
     /// A reader's window cannot be read, and there is no other way to ask for it. How long it pauses.
@@ -383,6 +395,15 @@ impl ServiceHealth {
     /// Pauses a reader for this long, also when others are answered.
     pub(crate) fn hold(&mut self, reader: usize, pause: Duration, now: Instant) {
         self.pause(reader, now, true, |_| pause);
+    }
+
+    /// The same where nothing has failed.
+    pub(crate) fn paces(&mut self, reader: usize, pause: Duration, now: Instant) {
+        self.hold(reader, pause, now);
+        let hold = self.readers.get_mut(reader);
+        if let Some(hold) = hold.and_then(|reader| reader.hold.as_mut()) {
+            hold.has_failed = false;
+        }
     }
 
     /// Whether everything has been refused long enough to call for help, once until something heals. A

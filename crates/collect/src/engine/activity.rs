@@ -68,7 +68,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     fn busy(&self, number: usize, reader: &Reader<S, K>) -> Option<Busy> {
         let read = reader.read.as_ref()?;
-        let held = || self.service.held_until(number, Instant::now());
+        let held = || self.service.failure_holds(number, Instant::now());
         let waits_for = match reader.asked_by {
             Some(task) => WaitsFor::Source(task),
             None => held().map_or(WaitsFor::Turn, WaitsFor::Pause),

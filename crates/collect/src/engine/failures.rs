@@ -80,8 +80,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.send_rest(&mut read).await?;
         if !self.rests(&read, sentence) {
             read.begin_anew();
-            let pause = self.service.asks_seldom(read.reader, Instant::now());
-            self.resume(read, pause);
+            self.service.asks_seldom(read.reader, Instant::now());
+            self.resume(read, Duration::ZERO);
         }
         Ok(())
     }

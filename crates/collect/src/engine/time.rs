@@ -237,7 +237,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Ok(()) => {
                 let failures = self.service.probe_answered(0, Instant::now());
                 self.answers_again(failures);
-                self.service.hold(0, ALMOST_AT_ONCE, Instant::now());
+                self.service.paces(0, ALMOST_AT_ONCE, Instant::now());
             }
             Err(error) => _ = self.pause_after(0, &error),
         }

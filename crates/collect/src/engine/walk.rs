@@ -36,7 +36,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A reader goes on with its window after a pause.
     pub(super) fn resume(&mut self, read: WindowRead<S, K>, pause: Duration) {
         if !pause.is_zero() {
-            self.service.hold(read.reader, pause, Instant::now());
+            self.service.paces(read.reader, pause, Instant::now());
         }
         if let Some(reader) = self.readers.get_mut(read.reader) {
             reader.read = Some(read);

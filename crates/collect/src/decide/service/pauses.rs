@@ -21,7 +21,11 @@ impl ServiceHealth {
         };
         let pause = next(reader);
         let until = now + pause;
-        reader.hold = Some(Hold { until, is_firm });
+        reader.hold = Some(Hold {
+            until,
+            is_firm,
+            has_failed: true,
+        });
         pause
     }
 

@@ -405,6 +405,24 @@ fn a_reader_that_walks_pauses_between_its_windows_also_when_others_are_answered(
     }
 }
 
+/// Else an alert says that requests fail while none does.
+#[test]
+fn a_walk_is_no_pause_after_a_failure() {
+    let mut world = World::healthy();
+    let after_failure = |world: &World| world.service.failure_holds(1, world.now);
+    world.service.walks(1, world.now);
+    assert!(world.held(1) > Duration::ZERO);
+    assert_eq!(after_failure(&world), None);
+    let pause = world.failed(1, UNREADABLE);
+    assert_eq!(after_failure(&world), Some(world.now + pause));
+    world.answered(1);
+    world.service.walks(1, world.now);
+    assert_eq!(after_failure(&world), None);
+    // All pause, also the one that walks.
+    world.failed(0, throttled(60));
+    assert!(after_failure(&world).is_some());
+}
+
 #[test]
 fn a_page_is_lasting_at_its_third_failure_and_stubborn_at_its_third_beside_answers() {
     for (others_are_answered, stubborn_from) in [(true, 4), (false, 5)] {
