@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     state::{known, timeline_in},
     words::{counted, moment, span},
+    working::waits,
 };
 
 /// What the timeline tells beside the position.
@@ -40,8 +41,9 @@ impl Gaps {
         begun.map(Coverage::edge)
     }
 
-    /// What was never read; none when that is nothing.
-    pub(super) fn missing(&self) -> Option<String> {
+    /// What was not read and delivered as a whole yet; none when that is nothing. Where a process `only_waits`
+    /// for rows of it, with so many events in hand, there is no more to read.
+    pub(super) fn missing(&self, only_waits: Option<usize>) -> Option<String> {
         if let Found::Damaged(reason) = &self.0 {
             return Some(format!(
                 "{TIMELINE_FILE} cannot be used ({reason}): a run reads the settling past again"
@@ -50,8 +52,9 @@ impl Gaps {
         let missing: Vec<Window> = self.coverage()?.missing().collect();
         let first = missing.first()?;
         let all = missing.iter().map(Window::span).sum();
+        let outlook = only_waits.map_or_else(|| "read while the trigger runs".to_owned(), waits);
         Some(format!(
-            "{} of {} in all, the oldest from {}: read while the trigger runs",
+            "{} of {} in all, the oldest from {}: {outlook}",
             counted(missing.len() as u64, "interval"),
             span(all),
             moment(first.start())
@@ -222,7 +225,7 @@ mod tests {
     async fn intervals_are_told_from_the_file() {
         let storage = Storage::new(MemoryBackend::default());
         let nothing = Gaps::in_storage(&storage).await.unwrap();
-        assert_eq!((nothing.missing(), nothing.settling()), (None, None));
+        assert_eq!((nothing.missing(None), nothing.settling()), (None, None));
 
         let mut coverage = Coverage::new(at(0));
         coverage.lose(Loss {
@@ -260,9 +263,16 @@ mod tests {
         storage.write(TIMELINE_FILE, text).await.unwrap();
         let gaps = Gaps::in_storage(&storage).await.unwrap();
         assert_eq!(
-            gaps.missing().unwrap(),
+            gaps.missing(None).unwrap(),
             "1 interval of 60 min in all, the oldest from 2026-11-18 11:16:40 UTC: read while the \
              trigger runs"
+        );
+        let missing = gaps.missing(Some(1)).unwrap();
+        assert!(
+            missing.ends_with(
+                " UTC: waits until all that was read of it is accepted (1 event in hand)"
+            ),
+            "{missing}"
         );
         let lost = gaps.lost().unwrap();
         assert!(lost.starts_with("10 min of mail in 1 interval,"), "{lost}");
@@ -282,6 +292,6 @@ mod tests {
 
         storage.write(TIMELINE_FILE, "{").await.unwrap();
         let gaps = Gaps::in_storage(&storage).await.unwrap();
-        assert!(gaps.missing().unwrap().contains("cannot be used (EOF"));
+        assert!(gaps.missing(None).unwrap().contains("cannot be used (EOF"));
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     exclusions::{self, Taken},
     words,
+    working::{Outlook, waits},
 };
 
 /// A line is written at most this often.
@@ -91,16 +92,16 @@ impl Summary {
         due(&mut state.said_outside, now).then(|| std::mem::take(&mut state.outside))
     }
 
-    /// What there is to say now. What is missing will be read in the time `left`, as far as that is known.
+    /// What there is to say now. The `outlook` is that of what is missing, as far as it is known.
     pub(super) fn lines(
         &self,
         snapshot: &Snapshot,
-        left: Option<TimeDelta>,
+        outlook: Option<Outlook>,
         now: Instant,
     ) -> Vec<(Level, String)> {
         let mut state = lock(&self.0);
         let state = &mut *state;
-        let progress = state.progress(snapshot, left, now);
+        let progress = state.progress(snapshot, outlook, now);
         let warning = |text: String| (Level::Warning, text);
         let mut lines = Vec::from_iter(progress.map(|text| (Level::Info, text)));
         if let Some(factor) = snapshot.coarseness
@@ -170,7 +171,7 @@ impl State {
     fn progress(
         &mut self,
         snapshot: &Snapshot,
-        left: Option<TimeDelta>,
+        outlook: Option<Outlook>,
         now: Instant,
     ) -> Option<String> {
         // The first moment has nothing to tell yet.
@@ -205,12 +206,17 @@ impl State {
         let (state, backlog) = match snapshot.oldest_missing {
             None => ("Up to date", "0".to_owned()),
             Some(oldest) => {
-                let left = left.map_or_else(String::new, |left| {
-                    format!(", done in about {}", words::span(left))
-                });
+                let outlook = match outlook {
+                    None => String::new(),
+                    Some(Outlook::Done(left)) => format!(", done in about {}", words::span(left)),
+                    Some(Outlook::Waits { in_hand }) => format!(", which {}", waits(in_hand)),
+                };
                 let missing = words::in_two_units(snapshot.missing.span);
                 let oldest = words::moment(oldest);
-                ("Catching up", format!("{missing} from {oldest} on{left}"))
+                (
+                    "Catching up",
+                    format!("{missing} from {oldest} on{outlook}"),
+                )
             }
         };
         let excluded = match excluded {
@@ -353,7 +359,8 @@ mod tests {
             matches!(first.as_slice(), [(Level::Info, _), (Level::Warning, a), (Level::Warning, b)]
             if a.contains("3 times later") && b.contains("set it to 36"))
         );
-        let later = summary.lines(&snapshot, Some(TimeDelta::minutes(12)), at(1));
+        let left = Outlook::Done(TimeDelta::minutes(12));
+        let later = summary.lines(&snapshot, Some(left), at(1));
         let expected = "Catching up: 0 rows in the last minute, 0 late, 0 with a changed status, \
                         backlog 1 d 1 h from 2027-01-14 05:20:00 UTC on, done in about 12 min.";
         assert_eq!(
@@ -361,5 +368,13 @@ mod tests {
             [(Level::Info, expected.to_owned())],
             "warnings once a day"
         );
+        let waits = Outlook::Waits { in_hand: 2 };
+        let lines = summary.lines(&snapshot, Some(waits), at(2));
+        let [(Level::Info, text)] = lines.as_slice() else {
+            panic!("one line is said");
+        };
+        let expected =
+            "on, which waits until all that was read of it is accepted (2 events in hand).";
+        assert!(text.ends_with(expected), "{text}");
     }
 }

@@ -18,6 +18,7 @@ use super::{
     details::Detailed,
     exclusions::{Taken, TakenOut, taken_out},
     privacy::Hidden,
+    words::counted,
 };
 
 /// What a process does, as it is told.
@@ -27,6 +28,8 @@ pub(super) struct Doing {
     pub(super) lanes: Vec<AtWork>,
     pub(super) next_query: Option<DateTime<Utc>>,
     pub(super) caught_up: Option<DateTime<Utc>>,
+    /// How many events are in hand, where all that is missing was read and waits for its rows; none else.
+    pub(super) only_waits: Option<usize>,
     batches_on_their_way: usize,
     /// None of a service without a known quota.
     pub(super) allowance: Option<QuotaUse>,
@@ -104,11 +107,14 @@ impl Working {
         self.lock().activity.clone_from(activity);
     }
 
-    /// So much is missing. When it will be read, as far as the pace tells.
-    pub(super) fn lacks(&self, missing: TimeDelta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// So much is missing. What becomes of it, as far as that can be told.
+    pub(super) fn lacks(&self, missing: TimeDelta, now: DateTime<Utc>) -> Option<Outlook> {
         let mut state = self.lock();
         state.caught_up = state.eta.observe(missing, now);
-        state.caught_up
+        match state.activity.only_waits {
+            Some(in_hand) => Some(Outlook::Waits { in_hand }),
+            None => state.caught_up.map(|at| Outlook::Done(at - now)),
+        }
     }
 
     pub(super) fn excludes(&self, rule: Rule, rows: u64) {
@@ -138,6 +144,24 @@ impl Working {
     fn lock(&self) -> MutexGuard<'_, Now> {
         lock(&self.0)
     }
+}
+
+/// What becomes of what is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// It is done in about so long.
+    Done(TimeDelta),
+    /// It was read, and waits for its rows, with so many events in hand.
+    Waits { in_hand: usize },
+}
+
+/// That what is missing has no more to be read, with so many events in hand.
+pub(super) fn waits(in_hand: usize) -> String {
+    let held = match in_hand {
+        0 => String::new(),
+        events => format!(" ({} in hand)", counted(events as u64, "event")),
+    };
+    format!("waits until all that was read of it is accepted{held}")
 }
 
 /// The word of a lane for people; metrics have a shorter one.
@@ -184,7 +208,11 @@ fn told(
     Doing {
         lanes: state.activity.busy.iter().map(at_work).collect(),
         next_query: state.activity.next,
-        caught_up: state.caught_up,
+        // How fast gaps were read tells nothing of when their rows are accepted.
+        caught_up: state
+            .caught_up
+            .filter(|_| state.activity.only_waits.is_none()),
+        only_waits: state.activity.only_waits,
         batches_on_their_way: state.activity.batches,
         allowance,
         excluded: taken_out(&state.excluded),
@@ -263,6 +291,7 @@ mod tests {
             next: None,
             batches: 4,
             completing: 2,
+            only_waits: None,
         };
         let allowance = QuotaUse {
             share: 90,
@@ -306,6 +335,30 @@ mod tests {
         working.gives_up();
         let counts = working.lock().mass_mail;
         assert_eq!((counts.messages, counts.given_up), (2, 1));
+    }
+
+    /// Else an event in hand is said to take hours, or days.
+    #[test]
+    fn what_was_read_and_waits_for_the_intake_has_no_pace() {
+        let working = Working::new(Hidden::default(), &[]);
+        let lacks = |minutes, second| working.lacks(TimeDelta::minutes(minutes), at(second));
+        let told = || {
+            let state = working.lock().clone();
+            let told = told(&state, |_| None, None, at(60));
+            (told.caught_up, told.only_waits)
+        };
+        assert_eq!(lacks(1000, 0), None);
+        let left = TimeDelta::minutes(9);
+        assert_eq!(lacks(900, 60), Some(Outlook::Done(left)));
+        assert_eq!(told(), (Some(at(60) + left), None));
+        working.does(&Activity {
+            only_waits: Some(1),
+            ..Activity::default()
+        });
+        assert_eq!(told(), (None, Some(1)));
+        assert_eq!(lacks(900, 120), Some(Outlook::Waits { in_hand: 1 }));
+        assert!(waits(1).ends_with("is accepted (1 event in hand)"));
+        assert!(waits(0).ends_with("is accepted"));
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {

@@ -299,6 +299,9 @@ pub struct Activity {
     pub batches: usize,
     /// Windows that wait until a message with many recipients was asked for by its id.
     pub completing: usize,
+    /// How many events are in hand, where all that is missing was read and waits for its rows to be accepted, but
+    /// for what the live edge reads; none where there is more to read.
+    pub only_waits: Option<usize>,
 }
 
 /// A window that is being read.

@@ -322,8 +322,9 @@ async fn find_position(
         more.insert("dead_letters".to_owned(), stock.letters.into());
     }
     if let Ok(gaps) = Gaps::in_storage(&storage).await {
-        let missing = gaps.missing();
-        text.extend(missing.map(|missing| format!("; never read: {missing}")));
+        // Of a process that may run, nothing is known here.
+        let missing = gaps.missing(None);
+        text.extend(missing.map(|missing| format!("; missing: {missing}")));
         more.insert("gaps".to_owned(), gaps.facts());
     }
     if let Ok(standing) = BackfillStanding::in_storage(&storage).await

@@ -34,8 +34,8 @@ impl Report {
         self.figures.skew.set(skew.as_seconds_f64());
         self.figures.refused.set(snapshot.refused.num_seconds());
         let now = self.clock.now();
-        let left = self.working.lacks(span, now).map(|at| at - now);
-        for (level, text) in self.summary.lines(snapshot, left, Instant::now()) {
+        let outlook = self.working.lacks(span, now);
+        for (level, text) in self.summary.lines(snapshot, outlook, Instant::now()) {
             match level {
                 Level::Debug | Level::Info => self.log.info(text),
                 Level::Warning => self.log.warning(text),

@@ -326,7 +326,8 @@ async fn timeline(
         Ok(gaps) => gaps,
         Err(error) => return vec![line("gaps", chain(&error), json!({}), true)],
     };
-    let (mut text, bad) = match gaps.missing() {
+    let only_waits = doing.and_then(|doing| doing.only_waits);
+    let (mut text, bad) = match gaps.missing(only_waits) {
         Some(missing) => (missing, true),
         None => (gaps.none(), false),
     };

@@ -111,6 +111,36 @@ impl PendingWindows {
         self.under_way.remove(&id);
     }
 
+    /// Whether all of these gaps, oldest first, was read and waits for its rows only: of the rest, the live edge
+    /// reads the newest.
+    pub(crate) fn hold_all_of(&self, gaps: impl IntoIterator<Item = Window>) -> bool {
+        let mut gaps = gaps.into_iter().peekable();
+        let Some(oldest) = gaps.peek().copied() else {
+            return false;
+        };
+        let of_gaps = self.under_way.values();
+        let of_gaps = of_gaps.filter(|one| matches!(one.lane, Lane::Live | Lane::Backlog));
+        let holds = of_gaps.filter(|one| one.read.is_some() || one.lane == Lane::Live);
+        let mut holds: Vec<&UnderWay> = holds.collect();
+        let is_oldest = |one: &&UnderWay| one.window.contains(oldest.start());
+        if !holds.iter().any(|one| one.read.is_some() && is_oldest(one)) {
+            return false;
+        }
+        holds.sort_by_key(|one| one.window.start());
+        let mut holds = holds.into_iter().map(|one| one.window).peekable();
+        gaps.all(|gap| {
+            let mut at = gap.start();
+            while at < gap.end() {
+                match holds.peek().copied() {
+                    Some(held) if held.end() <= at => _ = holds.next(),
+                    Some(held) if held.start() <= at => at = held.end(),
+                    _ => return false,
+                }
+            }
+            true
+        })
+    }
+
     fn take_done(&mut self) -> Vec<Done> {
         let is_done =
             |_: &PendingId, one: &mut UnderWay| one.read.is_some() && one.batches.is_empty();
@@ -209,6 +239,32 @@ mod tests {
         pending.carried_by(narrow, BatchId(1));
         assert_eq!(pending.read(narrow, read(1)), []);
         assert_eq!(windows(&pending.accepted(BatchId(1))), [window(0, 5)]);
+    }
+
+    #[test]
+    fn what_was_read_and_waits_for_its_rows_only_is_told() {
+        let mut pending = PendingWindows::default();
+        assert!(!pending.hold_all_of([]), "nothing is missing");
+        let later = pending.begin(Lane::Backlog, window(10, 20), moment(20));
+        let first = pending.begin(Lane::Backlog, window(0, 10), moment(20));
+        let beside = pending.begin(Lane::Backfill, window(20, 30), moment(20));
+        for (id, batch) in [(first, 1), (later, 2), (beside, 3)] {
+            pending.carried_by(id, BatchId(batch));
+        }
+        let all = [window(2, 8), window(9, 20)];
+        assert!(!pending.hold_all_of(all), "both are being read");
+        pending.read(first, read(5));
+        assert!(pending.hold_all_of([window(0, 10)]));
+        assert!(!pending.hold_all_of(all), "one is being read");
+        pending.read(later, read(5));
+        assert!(pending.hold_all_of(all));
+        pending.read(beside, read(5));
+        let more = [window(0, 25)];
+        assert!(!pending.hold_all_of(more), "a backfill fills no gap");
+        pending.begin(Lane::Live, window(20, 25), moment(25));
+        assert!(pending.hold_all_of(more));
+        assert!(!pending.hold_all_of([window(0, 26)]), "nobody reads that");
+        assert!(!pending.hold_all_of([window(20, 25)]), "it is being read");
     }
 
     #[test]

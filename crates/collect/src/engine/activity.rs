@@ -58,11 +58,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let others = others.filter(|one| Some((one.lane, one.window)) != self.taken_in);
         let is_live_idle = self.readers.first().is_some_and(Reader::is_idle);
         let has_edge = self.has_begun() && self.schedule.is_collecting();
+        let only_waits = self.pending.hold_all_of(self.schedule.coverage().missing());
         Activity {
             busy: taken_in.into_iter().chain(others).collect(),
             next: (is_live_idle && has_edge).then(|| self.schedule.due(now)),
             batches: self.outflow.batches(),
             completing: self.completing.len(),
+            only_waits: only_waits.then(|| self.outflow.held()),
         }
     }
 
