@@ -134,7 +134,12 @@ async fn draw(
 ) -> anyhow::Result<ProcessVerdict> {
     let probe = ProcessProbe::find(installation).await?;
     let now = Clock::system().now();
-    let StatusReport { verdict, lines } = triggers::status(&probe, subject, now, seen).await;
+    let report = triggers::status(&probe, subject, now, seen).await;
+    let StatusReport {
+        verdict,
+        now,
+        lines,
+    } = report;
     let timeline = lines.iter().find(|line| line.name == "timeline");
     let timeline = timeline.map_or(&Value::Null, |line| &line.facts);
     write!(anstream::stdout(), "\u{1b}[H\u{1b}[J")?;

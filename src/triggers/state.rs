@@ -31,6 +31,14 @@ const SHOWN: usize = 80;
 /// A position goes by the service's clock, which may be ahead of ours by so much without a word.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
+/// What time it is by the service, whose clock a position goes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServiceNow {
+    pub(super) at: DateTime<Utc>,
+    /// Whether the service has told it; else it is the time of this machine, whose clock may be wrong.
+    pub(super) is_told: bool,
+}
+
 /// The timeline in these files, for people. As for a run, something else in its place is damage.
 pub(super) async fn timeline_in(storage: &Storage) -> Result<timeline::Found, StorageError> {
     match storage.read(TIMELINE_FILE).await {
@@ -124,6 +132,10 @@ fn is_plausible(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     at <= now && !is_long_ago(at, now)
 }
 
+fn is_ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - at < -AHEAD
+}
+
 /// What there is of a state, for people; nothing is mended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -212,9 +224,21 @@ impl Found {
         })
     }
 
+    /// Whether nothing but the clock of this machine says that something is wrong with it.
+    pub(super) fn is_doubted_by_us(&self, service: ServiceNow) -> bool {
+        let now = service.at;
+        let is_odd = matches!(
+            self,
+            Self::Checkpoint { checkpoint, .. }
+                if is_ahead(*checkpoint, now) || is_long_ago(*checkpoint, now)
+        );
+        is_odd && !service.is_told
+    }
+
     /// Whether it is as it should be, what there is to say, and the same for machines. `begins`
     /// says where a run without a position begins.
-    pub(super) fn tell(&self, now: DateTime<Utc>, begins: &str) -> (bool, String, Value) {
+    pub(super) fn tell(&self, service: ServiceNow, begins: &str) -> (bool, String, Value) {
+        let now = service.at;
         let (is_well, text, checkpoint) = match self {
             Self::Nothing => (true, format!("none yet: the first run {begins}"), None),
             Self::Checkpoint { checkpoint, .. } if is_long_ago(*checkpoint, now) => {
@@ -235,14 +259,22 @@ impl Found {
                 } else {
                     ("this module", "message-trace")
                 };
-                let is_past = now - *checkpoint >= -AHEAD;
+                let is_past = !is_ahead(*checkpoint, now);
                 let text = match is_past {
                     true => delivered_until(*checkpoint, writer, *known, now),
-                    false => format!(
-                        "the position that {writer} left is in the future, at {}: check the clock \
-                         of this machine",
-                        moment(*checkpoint)
-                    ),
+                    false => {
+                        let why = if service.is_told {
+                            format!(
+                                " by the service's clock: a run goes on by what else is kept, or {begins}"
+                            )
+                        } else {
+                            ", if the clock of this machine is right: check that clock".to_owned()
+                        };
+                        format!(
+                            "the position that {writer} left is in the future, at {}{why}",
+                            moment(*checkpoint)
+                        )
+                    }
                 };
                 (is_past, text, Some((checkpoint, name)))
             }
@@ -400,6 +432,10 @@ mod tests {
         parse("2026-05-04T00:00:00Z").unwrap() + TimeDelta::hours(hours)
     }
 
+    fn by_service(at: DateTime<Utc>) -> ServiceNow {
+        ServiceNow { at, is_told: true }
+    }
+
     fn hours(start: i64, end: i64) -> Window {
         Window::new(hour(start), hour(end)).unwrap()
     }
@@ -455,7 +491,7 @@ mod tests {
                     has_holes,
                 }),
             };
-            let (is_well, text, facts) = found.tell(hour(9), "");
+            let (is_well, text, facts) = found.tell(by_service(hour(9)), "");
             assert!(is_well, "{text}");
             assert_eq!(facts["complete_from"], json!(from));
             assert_eq!(facts["complete_until"], json!(hour(checkpoint)));
@@ -584,7 +620,8 @@ mod tests {
             by_python: false,
             known: None,
         };
-        let told = |ahead| found.tell(checkpoint - TimeDelta::seconds(ahead), "");
+        let at = |ahead| by_service(checkpoint - TimeDelta::seconds(ahead));
+        let told = |ahead| found.tell(at(ahead), "");
         let (is_well, text, _) = told(60);
         assert!(
             is_well && text.ends_with("09:00:00 UTC (0 s ago)"),
@@ -592,8 +629,19 @@ mod tests {
         );
         let (is_well, text, _) = told(61);
         assert!(!is_well && text.contains("is in the future, at"), "{text}");
+        assert!(text.contains("by the service's clock"), "{text}");
+        // A wrong clock of this machine makes nothing fail.
+        let by_us = |ahead| ServiceNow {
+            is_told: false,
+            ..at(ahead)
+        };
+        let (is_well, text, _) = found.tell(by_us(61), "");
+        assert!(!is_well && text.ends_with(": check that clock"), "{text}");
+        assert!(found.is_doubted_by_us(by_us(61)));
+        assert!(!found.is_doubted_by_us(by_us(60)));
+        assert!(!found.is_doubted_by_us(at(61)));
         // No run goes by a position of the distant past.
-        let told = |days| found.tell(checkpoint + TimeDelta::days(days), "begins anew");
+        let told = |days: i64| found.tell(at(-86_400 * days), "begins anew");
         let (is_well, text, _) = told(3650);
         assert!(is_well && text.contains("goes on at 2026"), "{text}");
         let (is_well, text, _) = told(3651);

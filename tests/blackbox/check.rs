@@ -293,6 +293,10 @@ async fn a_wrong_clock() {
             settings.transport.skew_seconds = ahead
         })
         .await;
+        // A position goes by the service's clock.
+        let position = world.now() + TimeDelta::seconds(ahead - 10);
+        let state = json!({"most_recent_date_requested": position.to_rfc3339()});
+        world.write_state(&state.to_string());
         // The collection copes with it.
         let said = world.says(&["check"]).await;
         assert_eq!(said.code, Some(0), "{said}");

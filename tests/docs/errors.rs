@@ -148,7 +148,7 @@ const NOT_ERRORS: [&str; 96] = [
 ];
 
 /// Texts of commands that tell what is so, and nothing is wrong with it.
-const NO_TROUBLE: [&str; 84] = [
+const NO_TROUBLE: [&str; 85] = [
     "… missing: … … delivered now, … became dead letters",
     "; … became dead letters instead",
     "not asked after a refusal",
@@ -205,6 +205,7 @@ const NO_TROUBLE: [&str; 84] = [
     "of the tenant's 100 requests in 5 minutes",
     "none since its start",
     "none at work; the newest rows are asked for in …",
+    "none at work; the newest rows are asked for at …",
     "waits for the quota: next request in …",
     "pauses after a failure: next request in …",
     "waits for the answer",

@@ -166,7 +166,7 @@ pub struct RangeProgress<W: RangeWork> {
     pub counts: W::Counts,
     /// What keeps it from going on at the moment.
     pub trouble: Option<Trouble>,
-    /// When the source's quota lets it ask again; none when it does not wait for that.
+    /// When the source's quota lets it ask again, by the local clock; none when it does not wait for that.
     #[serde(default)]
     pub next_request: Option<DateTime<Utc>>,
     /// The order in the file of orders that had ended when this one was begun, which was not there.

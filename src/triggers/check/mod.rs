@@ -7,6 +7,7 @@ mod service;
 use std::sync::Arc;
 
 use base::http::chain;
+use chrono::{DateTime, Utc};
 use microsoft::{EventFormat, Graph, Limiter, Quota, ReportingService, Share, SignIn, TokenCache};
 use rows::RowKeyer;
 use sekoia::{Context, Findings, Intake, Probed, RunError, Topic};
@@ -23,7 +24,7 @@ use super::{
     graph_settings::GraphSettings,
     service_choice::{Choice, DecidedUnder, Decision, without_client},
     source::GraphSource,
-    state::Found,
+    state::{Found, ServiceNow},
     tenant::{self, Origin},
     words::span,
 };
@@ -225,7 +226,8 @@ pub(super) async fn run(
     let reached = Reached::servers(servers, context, findings).await;
     let intake_reached = network::reach(&intake.address().to_string(), context, findings).await;
     reached.compare_clocks(findings);
-    tell_of_certificate(&subject, context, findings);
+    let service_now = reached.time(context.clock.now());
+    tell_of_certificate(&subject, service_now.at, findings);
     if reached.all() {
         service::read(&subject, collection, findings).await;
     } else {
@@ -238,10 +240,10 @@ pub(super) async fn run(
     } else {
         findings.skip(INTAKE, "the intake must be reached first");
     }
-    find_position(collection, whose, context, findings).await;
+    find_position(collection, whose, (context, service_now), findings).await;
 }
 
-fn tell_of_certificate(subject: &Subject, context: &Context, findings: &mut Findings<'_>) {
+fn tell_of_certificate(subject: &Subject, now: DateTime<Utc>, findings: &mut Findings<'_>) {
     let services = [Some(&subject.service), subject.successor.as_ref()];
     let tokens = services
         .into_iter()
@@ -250,7 +252,6 @@ fn tell_of_certificate(subject: &Subject, context: &Context, findings: &mut Find
     let Some(end) = expiry::first_end(tokens) else {
         return;
     };
-    let now = context.clock.now();
     let facts = json!({"certificate_end": end.to_rfc3339()});
     match Notice::of(end, now) {
         None => findings.pass(SETTINGS, expiry::sentence(end, now), facts),
@@ -288,7 +289,7 @@ async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {
 async fn find_position(
     collection: &Collection,
     whose: &tenant::Subject,
-    context: &Context,
+    (context, service_now): (&Context, ServiceNow),
     findings: &mut Findings<'_>,
 ) {
     let (all, now) = (&context.storage, context.clock.now());
@@ -311,7 +312,7 @@ async fn find_position(
     let taken_over = tenant::would_begin(all, whose).await;
     let begins = taken_over.ok().flatten();
     let begins = begins.unwrap_or_else(|| format!("begins {} ago", span(collection.start_time())));
-    let (is_well, mut text, mut facts) = found.tell(now, &begins);
+    let (is_well, mut text, mut facts) = found.tell(service_now, &begins);
     let mut more = Map::new();
     more.insert("folder".to_owned(), folder.clone().into());
     let letters = collect::letters::stock(&storage).await;
@@ -341,6 +342,8 @@ async fn find_position(
     }
     match is_well {
         true => findings.pass(STATE, text, facts),
+        // A clock that is off is a warning alone.
+        false if found.is_doubted_by_us(service_now) => findings.warn(STATE, text, facts),
         false => findings.fail(STATE, text, facts),
     }
     match letters {

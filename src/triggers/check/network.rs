@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{CLOCK, NETWORK};
-use crate::triggers::words::span;
+use crate::triggers::{state::ServiceNow, words::span};
 
 /// Any answer will do, and it has no body.
 const LIMITS: Limits = Limits {
@@ -52,6 +52,15 @@ impl Reached {
 
     pub(super) fn all(&self) -> bool {
         self.0.iter().all(Option::is_some)
+    }
+
+    /// What time it is by the servers when it is `now` here.
+    pub(super) fn time(&self, now: DateTime<Utc>) -> ServiceNow {
+        let ahead = self.0.iter().flatten().find_map(|answer| answer.ahead);
+        ServiceNow {
+            at: now - ahead.unwrap_or_default(),
+            is_told: ahead.is_some(),
+        }
     }
 
     pub(super) fn compare_clocks(&self, findings: &mut Findings<'_>) {
@@ -167,6 +176,22 @@ mod tests {
         assert_eq!(ahead(5900, 6100), 0);
         assert_eq!(ahead(66_500, 66_600), 60_500);
         assert_eq!(ahead(-56_000, -55_000), -60_000);
+    }
+
+    #[test]
+    fn the_first_server_that_tells_its_time_counts() {
+        let answered = |ahead| {
+            let (host, took) = (String::new(), Duration::ZERO);
+            Some(Answered { host, ahead, took })
+        };
+        let time = |answers| {
+            let ServiceNow { at, is_told } = Reached(answers).time(at(0));
+            (at, is_told)
+        };
+        assert_eq!(time(vec![None, answered(None)]), (at(0), false));
+        let ahead = |seconds| answered(Some(TimeDelta::seconds(seconds)));
+        let answers = vec![answered(None), ahead(-3600), ahead(5)];
+        assert_eq!(time(answers), (at(3_600_000), true));
     }
 
     #[test]

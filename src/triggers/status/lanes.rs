@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     super::{
         details::{Detailed, reason},
+        state::ServiceNow,
         words::{counted, moment, span},
         working::{AtWork, Doing, FromTo, MassMail},
     },
@@ -86,14 +87,19 @@ impl Doing {
         (!told.is_empty()).then(|| line("excluded", text, json!(self.excluded), false))
     }
 
-    /// The lanes at work, and for machines what Microsoft lets be asked, too.
-    pub(super) fn lines(&self, now: DateTime<Utc>) -> [Line; 2] {
+    /// The lanes at work, and for machines what Microsoft lets be asked, too. When the newest rows are asked for
+    /// goes by the clock of the service, and all else by that of this machine.
+    pub(super) fn lines(&self, now: DateTime<Utc>, service: ServiceNow) -> [Line; 2] {
         let told: Vec<String> = self.lanes.iter().map(|lane| lane.told(now)).collect();
         let text = match self.next_query {
             _ if !told.is_empty() => told.join("; "),
-            Some(next) => format!(
+            Some(next) if service.is_told => format!(
                 "none at work; the newest rows are asked for in {}",
-                span(next - now)
+                span(next - service.at)
+            ),
+            Some(next) => format!(
+                "none at work; the newest rows are asked for at {} of the service's clock",
+                moment(next)
             ),
             None => "none at work".to_owned(),
         };
@@ -107,6 +113,7 @@ impl Doing {
 }
 
 impl AtWork {
+    /// Until when it waits goes by the clock of this machine.
     fn told(&self, now: DateTime<Utc>) -> String {
         let Self {
             lane,

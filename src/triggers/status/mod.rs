@@ -21,7 +21,7 @@ use super::{
     formats::Later,
     gaps::Gaps,
     service_choice::Decision,
-    state::Found,
+    state::{Found, ServiceNow},
     tenant,
     words::{moment, span},
     working::Doing,
@@ -96,6 +96,8 @@ impl ProcessVerdict {
 #[derive(Debug)]
 pub(crate) struct StatusReport {
     pub(crate) verdict: ProcessVerdict,
+    /// When it was made, by the service's clock as far as that is known: the timeline goes by that.
+    pub(crate) now: DateTime<Utc>,
     pub(crate) lines: Vec<Line>,
 }
 
@@ -155,9 +157,10 @@ pub(crate) async fn status(
         Some(subject) => tenant::would_begin(all, subject).await.ok().flatten(),
         None => None,
     };
-    let position = position(storage, taken_over.as_deref(), now).await;
+    let service_now = clock::by_service(probe.process.as_ref(), now);
+    let (position, is_usable) = position(storage, taken_over.as_deref(), service_now).await;
     let later = Later::in_use(all, &folder).await.ok().flatten();
-    let verdict = ProcessVerdict::of(probe, !position.bad && later.is_none());
+    let verdict = ProcessVerdict::of(probe, is_usable && later.is_none());
     let doing = probe.process.as_ref().map(Doing::of);
     let runs = probe.in_use || probe.process.is_some();
     let mut lines = vec![process(probe, works_elsewhere, now)];
@@ -168,9 +171,9 @@ pub(crate) async fn status(
     lines.extend(probe.process.as_ref().and_then(behind));
     lines.extend(timeline(storage, doing.as_ref(), runs, now).await);
     lines.extend(backfill(storage, probe.in_use, now).await);
-    lines.extend(nightly::nights(storage, runs, now).await);
+    lines.extend(nightly::nights(storage, runs, service_now.at).await);
     if let Some(doing) = &doing {
-        lines.extend(doing.lines(now));
+        lines.extend(doing.lines(now, service_now));
         lines.extend(doing.excluded());
         lines.extend(doing.mass_mail());
         lines.extend(doing.hidden());
@@ -180,13 +183,17 @@ pub(crate) async fn status(
     let measured = probe.process.as_ref();
     let measured = measured.filter(|process| !process.metrics.is_empty());
     lines.extend(measured.map(clock::clock));
-    lines.extend(measured.and_then(|process| certificate(process, now)));
+    lines.extend(measured.and_then(|process| certificate(process, service_now.at)));
     lines.extend(measured.map(|process| pace::rate(process, now)));
     lines.extend(measured.and_then(pace::in_hand));
     lines.extend(pace::quota(probe.process.as_ref(), doing.as_ref(), storage, now).await);
     lines.extend(seen.line(storage, now).await);
     lines.push(errors::errors(probe, now));
-    StatusReport { verdict, lines }
+    StatusReport {
+        verdict,
+        now: service_now.at,
+        lines,
+    }
 }
 
 /// When the app's certificate ends, as the process tells; none when it has none.
@@ -282,15 +289,17 @@ async fn service(storage: &Storage) -> Option<Line> {
     Some(line("service", text, facts, false))
 }
 
-/// Where it stands; `begins` says how a run begins that takes over what another state has.
-async fn position(storage: &Storage, begins: Option<&str>, now: DateTime<Utc>) -> Line {
+/// Where it stands, and whether nothing speaks against it but, at most, the clock of this machine. `begins` says
+/// how a run begins that takes over what another state has.
+async fn position(storage: &Storage, begins: Option<&str>, now: ServiceNow) -> (Line, bool) {
     match Found::in_storage(storage).await {
         Ok(found) => {
             let begins = begins.unwrap_or("begins as far back as `start_time` says");
             let (is_well, text, facts) = found.tell(now, begins);
-            line("position", text, facts, !is_well)
+            let is_usable = is_well || found.is_doubted_by_us(now);
+            (line("position", text, facts, !is_well), is_usable)
         }
-        Err(error) => line("position", chain(&error), json!({}), true),
+        Err(error) => (line("position", chain(&error), json!({}), true), false),
     }
 }
 
@@ -380,6 +389,7 @@ fn line(name: &'static str, text: String, facts: Value, bad: bool) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use collect::{
         coverage::Coverage,
         lateness::Lateness,
@@ -414,6 +424,72 @@ mod tests {
             assert!(text.contains("another one was collected last"), "{text}");
             assert_eq!(text.contains("has a process"), works, "{text}");
         }
+    }
+
+    /// What there is to say where the clock is behind the service's by as many seconds, and the service's time.
+    async fn behind_by(seconds: i64, is_told: bool) -> (StatusReport, DateTime<Utc>) {
+        let service = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let second = |seconds| service + TimeDelta::seconds(seconds);
+        let storage = Storage::new(MemoryBackend::default());
+        let position =
+            json!({"most_recent_date_requested": second(-10), "message_trace_format": 1});
+        let written = storage.write("context.json", position.to_string()).await;
+        written.unwrap();
+        let name = "symphony_module_common";
+        let metrics = match is_told {
+            true => format!("{name}_lane_requests_total 1\n{name}_clock_skew_seconds {seconds}\n"),
+            false => String::new(),
+        };
+        let mut process = Answers {
+            alive: true,
+            errors: Default::default(),
+            metrics,
+        };
+        process.errors.work = json!({"next_query": second(50)});
+        let probe = ProcessProbe {
+            storage,
+            place: "here".to_owned(),
+            root: None,
+            in_use: true,
+            is_untold: false,
+            port: 8000,
+            process: Some(process),
+            other_answers: false,
+            kept_error: None,
+        };
+        let report = status(&probe, None, second(-seconds), &mut SeenLetters::default()).await;
+        (report, service)
+    }
+
+    fn text<'a>(report: &'a StatusReport, name: &str) -> &'a str {
+        let line = report.lines.iter().find(|line| line.name == name);
+        &line.unwrap().text
+    }
+
+    /// Else it says that something fails, while all is delivered.
+    #[tokio::test]
+    async fn what_goes_by_the_clock_of_the_service_is_told_by_it() {
+        for seconds in [-86_400 * 400, -3600, 0, 3600, 86_400 * 400] {
+            let (report, service) = behind_by(seconds, true).await;
+            assert_eq!(report.verdict, ProcessVerdict::Well, "{seconds}");
+            assert_eq!(report.now, service, "{seconds}");
+            let lanes = text(&report, "lanes");
+            assert!(lanes.ends_with("asked for in 50 s"), "{seconds}: {lanes}");
+            let position = text(&report, "position");
+            assert!(position.ends_with("(10 s ago)"), "{seconds}: {position}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_nobody_has_compared_makes_nothing_fail() {
+        let (report, _) = behind_by(3600, false).await;
+        assert_eq!(report.verdict, ProcessVerdict::Well);
+        let lanes = text(&report, "lanes");
+        let at = "asked for at 2026-11-18 11:07:30 UTC of the service's clock";
+        assert!(lanes.ends_with(at), "{lanes}");
+        let position = text(&report, "position");
+        let doubt = ", if the clock of this machine is right: check that clock";
+        assert!(position.ends_with(doubt), "{position}");
     }
 
     #[tokio::test]

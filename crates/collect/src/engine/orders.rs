@@ -340,9 +340,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// When the source's quota lets it be asked again for a lane that waits for that.
+    /// When the source's quota lets it be asked again for a lane that waits for that, by the clock of this
+    /// machine: a person's command counts down to it.
     fn next_request_of(&self, lane: Lane) -> Option<DateTime<Utc>> {
-        let now = self.time().now;
+        let now = self.parts.clock.now();
         let next = self.readers.iter().filter_map(|reader| {
             let of_lane = reader.read.as_ref().is_some_and(|read| read.lane == lane);
             let task = reader.asked_by.filter(|_| of_lane)?;
