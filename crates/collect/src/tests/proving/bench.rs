@@ -119,6 +119,8 @@ pub(super) struct Bench {
     /// How often it was told how far the collection has come, and where it stands.
     pub(super) lags: AtomicUsize,
     pub(super) snapshots: AtomicUsize,
+    /// How many events are in hand, as was told last, where all that is missing waits for its rows only.
+    pub(super) only_waits: Mutex<Option<usize>>,
     /// So many accepted rows could not be remembered before a stop.
     pub(super) unremembered: AtomicUsize,
 }
@@ -352,7 +354,11 @@ impl Observer for Bench {
                 assert!(accepted > 0, "nothing was accepted");
             }
             Event::Snapshot(_) => _ = self.snapshots.fetch_add(1, Ordering::Relaxed),
-            Event::Turning { lag: Some(_), .. } => _ = self.lags.fetch_add(1, Ordering::Relaxed),
+            Event::Turning { lag, activity, .. } => {
+                let told = usize::from(lag.is_some());
+                _ = self.lags.fetch_add(told, Ordering::Relaxed);
+                *self.only_waits.lock().unwrap() = activity.only_waits;
+            }
             _ => {}
         }
         if std::env::var_os("BENCH").is_some()

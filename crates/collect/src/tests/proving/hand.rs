@@ -44,6 +44,24 @@ fn others_go_on_while_more_are_refused_than_the_hand_holds() {
     });
 }
 
+/// Else it is told how long it takes to read what was read at once.
+#[test]
+fn that_there_is_no_more_to_read_while_an_event_is_in_hand_is_told() {
+    on_virtual_time(async {
+        let bench = refusing(40..41);
+        let told = || *bench.only_waits.lock().unwrap();
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(150)).await;
+            assert_eq!(told(), Some(1));
+            *bench.refused.lock().unwrap() = 0..0;
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            assert_eq!(told(), None);
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.times(), [1]);
+    });
+}
+
 /// Rows are received on and on: what is accepted of them shows that the intake is well.
 async fn receives(bench: &Bench) {
     loop {
