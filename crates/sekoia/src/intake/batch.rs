@@ -192,7 +192,17 @@ impl Parcel {
 
     /// Ten parts of about one size, or one for each event when there are fewer.
     pub(super) fn cut(&self) -> Vec<Self> {
-        let size = self.len().div_ceil(10).max(1);
+        self.parts(self.len().div_ceil(10))
+    }
+
+    /// Ten parts, or more where an answer named so few events: it may never name more.
+    pub(super) fn cut_as_named(&self, named: usize) -> Vec<Self> {
+        self.parts(self.len().div_ceil(10).min(named))
+    }
+
+    /// Parts of so many events.
+    fn parts(&self, size: usize) -> Vec<Self> {
+        let size = size.max(1);
         let starts = (0..self.len()).step_by(size);
         let parts = starts.filter_map(|from| self.part(from, (from + size).min(self.len())));
         parts.collect()

@@ -210,7 +210,7 @@ impl Intake {
                 self.accepted(ids, before);
                 (load.failures, load.streak) = (0, Streak::default());
                 sent.unsure = true;
-                load.pieces.extend(sent.cut());
+                load.pieces.extend(sent.cut_as_named(ids));
                 load.pieces.extend(rest);
                 return Ok(());
             }

@@ -213,7 +213,8 @@ impl Intake {
             }
             Outcome::Short(ids) => {
                 self.accepted(ids, before);
-                return Ok(Step::Done(self.taken_apart(hand, true)));
+                let parts = hand.parcel.cut_as_named(ids);
+                return Ok(Step::Done(self.kept_in(parts, hand, true)));
             }
         };
         if rest.is_empty() || hand.parcel.unsure {
@@ -323,7 +324,10 @@ impl Intake {
 
     /// The events in smaller parts.
     fn taken_apart(&self, hand: &InHand, unsure: bool) -> Receipt {
-        let mut parts = hand.parcel.cut();
+        self.kept_in(hand.parcel.cut(), hand, unsure)
+    }
+
+    fn kept_in(&self, mut parts: Vec<Parcel>, hand: &InHand, unsure: bool) -> Receipt {
         for part in &mut parts {
             part.unsure |= unsure;
         }

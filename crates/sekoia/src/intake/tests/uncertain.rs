@@ -171,6 +171,31 @@ async fn batches_become_smaller_where_an_answer_names_so_many_events_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_an_answer_names_few_events_at_most_each_comes_twice_and_not_three_times() {
+    for (count, most) in [(1000, 50), (1000, 7), (95, 50), (10, 1)] {
+        let times = Arc::new(Mutex::new(BTreeMap::<String, usize>::new()));
+        let noted = Arc::clone(&times);
+        let fake = Fake::answering(move |request| {
+            let events = events(request);
+            let ids: Vec<String> = (0..events.len().min(most))
+                .map(|n| format!("id-{n}"))
+                .collect();
+            for event in events {
+                *noted.lock().unwrap().entry(event).or_default() += 1;
+            }
+            (200, json!({ "event_ids": ids }).to_string())
+        });
+        let mut bench = bench(&fake);
+        Arc::get_mut(&mut bench.intake.0).unwrap().limits = BatchLimits::events(1000);
+        let receipt = bench.intake.push(bench.batch(count)).await.unwrap();
+        assert_eq!((receipt.accepted, receipt.kept.len()), (count, 0));
+        let times = times.lock().unwrap();
+        assert_eq!(times.len(), count);
+        assert!(times.values().all(|times| *times == 2), "{count} {most}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
     let fake = Fake::answering(|request| {
         let fate = |event: &String| match event.as_str() {
