@@ -201,7 +201,7 @@ impl Parcel {
     }
 
     /// Parts of so many events.
-    fn parts(&self, size: usize) -> Vec<Self> {
+    pub(super) fn parts(&self, size: usize) -> Vec<Self> {
         let size = size.max(1);
         let starts = (0..self.len()).step_by(size);
         let parts = starts.filter_map(|from| self.part(from, (from + size).min(self.len())));

@@ -13,6 +13,7 @@ use super::{
     gate::{Acceptances, PACE},
     hand::InHand,
     lock,
+    patience::Patience,
     report::Report,
 };
 use crate::health::{Attempts, Side};
@@ -22,6 +23,10 @@ pub(super) const SIDE: Side = Side::Intake;
 
 /// After so many requests without an answer one event is tried alone.
 const OUTAGES: u32 = 3;
+
+/// What may be done while patience is asked for without end.
+const TOO_MANY: &str = ": if this lasts, it may not take so many events in one request. Smaller requests are \
+                        tried, and a lower `chunk_size` makes all of them smaller";
 
 /// A batch on its way.
 struct Load {
@@ -33,6 +38,7 @@ struct Load {
     last: Option<Cause>,
     /// Failures in a row that may be for its events.
     streak: Streak,
+    patience: Patience,
     attempts: Attempts,
 }
 
@@ -47,6 +53,7 @@ impl Load {
         let is_odd = self.failures % 2 == 1;
         match self.last {
             _ if mood == Mood::Doubtful => true,
+            Some(Cause::Busy) => self.patience.has_one_next(),
             _ if mood == Mood::Open || others_accepted => false,
             Some(Cause::Refused | Cause::TooLarge) => is_odd,
             Some(Cause::Outage) => (is_odd || unsure) && self.failures >= OUTAGES,
@@ -54,10 +61,14 @@ impl Load {
         }
     }
 
-    /// The event to try alone: while nothing is certain the first again and again, for hours, else
-    /// each time another one.
+    /// The event to try alone: while nothing is certain the first again and again, for hours, as well as
+    /// where it is for none of them, else each time another one.
     fn choice(&self, mood: Mood, is_long: bool, piece: &Parcel) -> usize {
-        match mood == Mood::Doubtful && !is_long {
+        let is_first = match mood {
+            Mood::Doubtful => !is_long,
+            _ => self.last == Some(Cause::Busy),
+        };
+        match is_first {
             true => 0,
             false => piece.choice((self.failures / 2) as usize),
         }
@@ -108,6 +119,7 @@ impl Intake {
             failures: 0,
             last: None,
             streak: Streak::default(),
+            patience: Patience::default(),
             attempts: self.0.around.heartbeat.attempts(SIDE),
         };
         if let Err(stopped) = self.send_all(&mut load, &mut receipt).await {
@@ -192,7 +204,7 @@ impl Intake {
             self.0.metrics.retries.inc();
         }
         let before = self.gate().begins();
-        let unaccepted = match self.attempt(&sent).await {
+        let mut unaccepted = match self.attempt(&sent).await {
             Ok(Outcome::Failed(unaccepted)) => unaccepted,
             Ok(Outcome::Told(fates)) => {
                 if rest.is_empty() && fates.accepted(sent.len()) == sent.len() {
@@ -201,6 +213,7 @@ impl Intake {
                 }
                 self.take_in((&sent, before), fates, &Case::since(before), receipt);
                 (load.failures, load.streak) = (0, Streak::default());
+                load.patience.accepted(!rest.is_empty());
                 load.pieces.extend(rest);
                 return Ok(());
             }
@@ -209,6 +222,7 @@ impl Intake {
                 load.case = Case::since(before);
                 self.accepted(ids, before);
                 (load.failures, load.streak) = (0, Streak::default());
+                load.patience.accepted(false);
                 sent.unsure = true;
                 load.pieces.extend(sent.cut_as_named(ids));
                 load.pieces.extend(rest);
@@ -219,11 +233,59 @@ impl Intake {
                 return Err(stopped);
             }
         };
+        let is_alone = !rest.is_empty();
         load.put_back(piece, sent, rest, unaccepted.unsure);
+        load.patience.failed(unaccepted.cause, Instant::now());
+        if load.patience.is_long() && load.len() > 1 {
+            unaccepted.sentence.push_str(TOO_MANY);
+        }
+        if unaccepted.cause == Cause::Busy && !is_alone {
+            self.may_be_too_large(load, &unaccepted.sentence);
+        }
         if is_long {
             load.pieces.rotate_left(1);
         }
         self.failed(load, receipt, unaccepted).await
+    }
+
+    /// Patience is asked for of the first piece of a batch. Where it may be too large, it goes on in parts.
+    fn may_be_too_large(&self, load: &mut Load, why: &str) {
+        let Some(piece) = load.pieces.front().filter(|piece| piece.len() > 1) else {
+            return;
+        };
+        let (events, bytes) = (piece.len(), piece.body.len());
+        let mut is_refused = false;
+        let parts = {
+            let (mut sizes, mut counts) = (lock(&self.0.sizes), lock(&self.0.counts));
+            let is_limited = sizes.are_limited() || counts.are_limited();
+            if bytes > sizes.most() || events > counts.most() {
+                (bytes / sizes.most()).max(events / counts.most()) + 1
+            } else if load.patience.is_of_size(is_limited) {
+                let passed = load.patience.one_passed();
+                let are_too_many = passed || counts.is_untried(events);
+                let is_too_large = passed || sizes.is_untried(bytes);
+                if are_too_many {
+                    counts.refused(events);
+                }
+                if is_too_large {
+                    sizes.refused(bytes);
+                }
+                is_refused = are_too_many || is_too_large;
+                // Where as many have been accepted, it may be for all. Two parts do no harm then.
+                if is_refused { 10 } else { 2 }
+            } else {
+                return;
+            }
+        };
+        let parts = piece.parts(events.div_ceil(parts));
+        load.pieces.pop_front();
+        for part in parts.into_iter().rev() {
+            load.pieces.push_front(part);
+        }
+        load.patience.begin_anew();
+        if is_refused {
+            lock(&self.0.report).has_too_many(&self.0.around.log, events, why);
+        }
     }
 
     /// Events of a request were accepted; the others stay in hand, with what speaks against them.

@@ -24,6 +24,9 @@ use crate::health::Attempts;
 /// Pauses between tries that tell nothing.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
 
+/// So many times all of them are asked for patience, and others accepted between, before they go on in parts.
+const TOO_MANY: u32 = 3;
+
 /// Until what was given up and has no place is tried again.
 const NO_ROOM: Duration = Duration::from_secs(300);
 
@@ -40,6 +43,9 @@ pub struct InHand {
     doubted_since: Option<Instant>,
     /// Where the last answer was of the key or the address: how far requests had come then.
     barred: Option<Acceptances>,
+    /// How far requests had come when all of them were last asked for patience, and how often others were accepted
+    /// between two such answers.
+    throttled: (Option<Acceptances>, u32),
     reason: String,
     hopeless: bool,
     /// It was counted as one that the intake does not take.
@@ -67,6 +73,7 @@ impl InHand {
             doubted: false,
             doubted_since: None,
             barred: None,
+            throttled: (None, 0),
             reason,
             hopeless: false,
             is_counted: false,
@@ -79,6 +86,15 @@ impl InHand {
     /// again for hours.
     fn choice(&self) -> Option<usize> {
         (self.parcel.len() > 1).then(|| self.parcel.choice(self.tried))
+    }
+
+    /// All of them were asked for patience. Whether they may be too many for one request, as others are accepted
+    /// without it.
+    fn may_be_too_many(&mut self, accepted: Acceptances) -> bool {
+        let (last, times) = &mut self.throttled;
+        let before = last.replace(accepted);
+        *times += u32::from(before.is_some_and(|before| accepted.prove_since(before)));
+        *times >= TOO_MANY
     }
 
     /// Whether it is another one's turn: what failed has failed for certain, or nothing has been certain
@@ -223,10 +239,10 @@ impl Intake {
             hand.doubted |= unaccepted.unsure;
         }
         hand.attempts.failed();
-        Ok(self.failed_in_hand(hand, unaccepted))
+        Ok(self.failed_in_hand(hand, unaccepted, rest.is_empty()))
     }
 
-    fn failed_in_hand(&self, hand: &mut InHand, unaccepted: Unaccepted) -> Step {
+    fn failed_in_hand(&self, hand: &mut InHand, unaccepted: Unaccepted, is_whole: bool) -> Step {
         let Unaccepted {
             cause,
             sentence,
@@ -253,6 +269,9 @@ impl Intake {
         let pause = |hand: &mut InHand| hand.backoff.next_pause(asked);
         let is_refused = matches!(cause, Cause::Refused | Cause::TooLarge);
         if hand.parcel.len() > 1 {
+            if cause == Cause::Busy && is_whole && hand.may_be_too_many(accepted) {
+                return Step::Done(self.taken_apart(hand, hand.parcel.unsure));
+            }
             // What was accepted before the doubt began says nothing of these: no other comes twice for it.
             let is_suspect = !is_doubt && hand.case.counts(cause, accepted);
             if !is_suspect {

@@ -1,8 +1,8 @@
 //! Delivery of events to an intake, for as long as it takes (section J of the contract).
 //!
 //! [`answer`] says what an answer proves, [`gate`] who may send at present, [`case`] what speaks
-//! against single events, and [`aside`] when a batch lets others past. [`deliver`] and [`hand`] are the
-//! shell around these decisions.
+//! against single events, [`aside`] when a batch lets others past, and [`patience`] when it has too many
+//! events for one request. [`deliver`] and [`hand`] are the shell around these decisions.
 
 mod answer;
 mod aside;
@@ -13,6 +13,7 @@ mod gate;
 mod hand;
 mod metrics;
 mod outcome;
+mod patience;
 mod probe;
 mod report;
 mod sizes;
@@ -101,6 +102,8 @@ struct Inner {
     /// Held by the one of the events in hand that is tried.
     hand: tokio::sync::Mutex<()>,
     sizes: Mutex<Sizes>,
+    /// The same of events instead of bytes: an intake that asks for patience may count either.
+    counts: Mutex<Sizes>,
     report: Mutex<Report>,
 }
 
@@ -142,6 +145,7 @@ impl Intake {
             turn: tokio::sync::Mutex::default(),
             hand: tokio::sync::Mutex::default(),
             sizes: Mutex::default(),
+            counts: Mutex::default(),
             report: Mutex::default(),
         }))
     }
@@ -160,6 +164,7 @@ impl Intake {
     pub fn batch(&self) -> Batch {
         let mut limits = self.0.limits;
         limits.body_bytes = limits.body_bytes.min(lock(&self.0.sizes).most());
+        limits.events = limits.events.min(lock(&self.0.counts).most());
         Batch::within(
             self.0.buffers.take(self.0.last_body.load(Relaxed)),
             limits,
@@ -260,6 +265,7 @@ impl Intake {
         match &mut outcome {
             Outcome::Told(fates) => {
                 lock(&self.0.sizes).accepted(parcel.body.len());
+                lock(&self.0.counts).accepted(parcel.len());
                 if fates.accepted(parcel.len()) == 0 {
                     let unsure = !fates.unclear.is_empty();
                     return Outcome::failed(Cause::Refused, fates.refusal(), unsure);

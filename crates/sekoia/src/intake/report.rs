@@ -32,6 +32,8 @@ pub(super) struct Report {
     said_again: Option<Instant>,
     /// When it was said last of events that the key or the address is refused for, and not for others.
     said_barred: Option<Instant>,
+    /// And of requests that have too many events.
+    said_too_many: Option<Instant>,
 }
 
 /// One that goes on and off counts as one: it ends a minute after it was last seen.
@@ -143,6 +145,22 @@ impl Report {
              accepted with both: the reason may be in these, and in a firewall that dislikes them. They are \
              tried on and on, and their windows stay open. Have them let through; or leave their rows out \
              with `exclude_senders`, and start the trigger again ({why})"
+        ));
+    }
+
+    /// So many events at once were answered with 429 for as long as it took, and fewer were accepted.
+    pub(super) fn has_too_many(&mut self, log: &Log, events: usize, why: &str) {
+        if self
+            .said_too_many
+            .is_some_and(|said| said.elapsed() < SELDOM)
+        {
+            return;
+        }
+        self.said_too_many = Some(Instant::now());
+        log.warning(format!(
+            "{events} events in one request are too many for the intake, as it seems: it asks for patience again \
+             and again, and accepts fewer. Requests become smaller. Lower `chunk_size`, so that none is \
+             answered in this way ({why})"
         ));
     }
 

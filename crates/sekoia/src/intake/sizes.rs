@@ -1,6 +1,6 @@
 //! How large a request may be, as far as the way to the intake has told by refusing larger ones, by not
-//! carrying them in time, by breaking off the answers to them, by answers that do not name all events, or by
-//! other answers than the intake's.
+//! carrying them in time, by breaking off the answers to them, by answers that do not name all events, by
+//! asking for patience without end, or by other answers than the intake's.
 
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ pub(super) fn is_of_size(cause: Cause, status: StatusCode, bytes: usize) -> bool
     }
 }
 
-/// What the way is known to take.
+/// What the way is known to take, in bytes or in events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sizes {
     /// The largest body that was accepted.
@@ -79,6 +79,16 @@ impl Sizes {
             self.refused = Some(self.refused.map_or(bytes, |known| known.min(bytes)));
             self.near = 0;
         }
+    }
+
+    /// Whether the way is known not to take all.
+    pub(super) fn are_limited(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// Whether a body of so many bytes is larger than any that was accepted.
+    pub(super) fn is_untried(&self, bytes: usize) -> bool {
+        bytes > self.accepted
     }
 
     /// The most bytes of the next body.

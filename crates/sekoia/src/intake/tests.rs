@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod refusals;
+mod throttled;
 mod uncertain;
 
 const KEY: &str = "k\"ey-1234";

@@ -13,10 +13,10 @@ use super::*;
 
 /// What a stand-in has seen.
 #[derive(Debug, Default)]
-struct Seen {
-    accepted: BTreeMap<String, usize>,
+pub(super) struct Seen {
+    pub(super) accepted: BTreeMap<String, usize>,
     /// When requests were refused, and with how many events.
-    refused: Vec<(Instant, Vec<String>)>,
+    pub(super) refused: Vec<(Instant, Vec<String>)>,
 }
 
 impl Seen {
@@ -44,7 +44,7 @@ impl Seen {
 }
 
 /// Accepts all requests but those that this is the answer to.
-fn filter(
+pub(super) fn filter(
     refuses: impl Fn(&base::http::Request, &[String]) -> Option<(u16, String)> + Send + Sync + 'static,
 ) -> (Fake, Arc<Mutex<Seen>>) {
     let seen = Arc::new(Mutex::new(Seen::default()));
@@ -66,7 +66,7 @@ fn filter(
 
 /// Delivers batches of these events, each after a while, as a collection does: at most four at once,
 /// those in hand beside them. What was given up, and when.
-async fn collect(
+pub(super) async fn collect(
     bench: &Bench,
     batches: Vec<(u64, Vec<String>)>,
     seconds: u64,
@@ -129,7 +129,7 @@ fn insist(bench: &Bench, events: InHand) -> Work<'_> {
 }
 
 /// Rows of a batch, some of which are refused.
-fn rows(batch: usize, count: usize, poison: &[usize]) -> Vec<String> {
+pub(super) fn rows(batch: usize, count: usize, poison: &[usize]) -> Vec<String> {
     let row = |n| {
         let word = if poison.contains(&n) {
             "casino"
