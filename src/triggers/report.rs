@@ -217,6 +217,10 @@ impl Observer for Report {
             } => self.page_failed(sentence, label, person),
             Event::Paused(pause) => _ = self.figures.waited.inc_by(pause.as_secs_f64()),
             Event::Persisting(sentence) => self.log.critical(sentence),
+            Event::StandsStill(until) => self.log.warning(format!(
+                "Microsoft wishes for a pause, and nothing is asked until {}; nothing is skipped.",
+                moment(until)
+            )),
             Event::Recovered(failures) => {
                 self.heartbeat.succeeded(Side::Source);
                 self.log.info(format!(

@@ -96,6 +96,8 @@ pub enum Event<'a> {
     /// A sign-in or a permission that only a person mends has been refused for a quarter of an hour: what
     /// happened, what it means, what to do.
     Persisting(&'a str),
+    /// The source has wished for a long pause: nothing is asked until then.
+    StandsStill(DateTime<Utc>),
     /// A page came after so many failures in a row.
     Recovered(u32),
     /// A window had too much for one query and is asked for again in narrower ones.

@@ -12,6 +12,9 @@
 //! - **Refusal**: a person must act. All readers keep a slow pace.
 //! - **A page that cannot be read**: its reader pauses, and no other.
 //!
+//! A wish for a pause, or a refusal, that one window alone meets again and again while others are answered is
+//! meant for that window: its reader pauses, and no other.
+//!
 //! An answer to one reader ends the pauses of all, but for what the source has asked for.
 
 mod pauses;
@@ -59,6 +62,12 @@ const SLOW: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs
 
 /// A page that has failed so often while others were answered keeps its own pauses.
 const STUBBORN: u32 = 3;
+
+/// The same where the source wishes for a long pause each time: all have waited twice then.
+const STUBBORN_AT_LONG_WISHES: u32 = 2;
+
+/// A pause of all readers that is longer is worth a word, and none that is to be made often for one window.
+const LONG: Duration = Duration::from_secs(60);
 
 /// For how long a page rests that fails while others are answered; longer, when many do.
 const RESTS: (Duration, Duration) = (Duration::from_secs(480), Duration::from_secs(600));
@@ -111,6 +120,8 @@ struct ReaderHealth {
     suspect: Option<u64>,
     /// Failures since its last answer.
     in_a_row: u32,
+    /// When it has failed last, if it was not answered since.
+    failed: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +170,13 @@ pub(crate) struct FailureVerdict {
     /// Whether several requests in a row have failed, of any reader, and whether many have.
     pub(crate) is_general: bool,
     pub(crate) is_long: bool,
+    /// Until when nothing is asked for, when the source has just wished for a long pause.
+    pub(crate) stands_until: Option<Instant>,
+}
+
+/// Whether the source wishes for a pause that is worth a word.
+fn wishes_long(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::Throttled { after: Some(after) } if after > LONG)
 }
 
 fn backoff((min, max): (Duration, Duration)) -> Backoff {
@@ -177,6 +195,7 @@ impl ReaderHealth {
             seen: None,
             suspect: None,
             in_a_row: 0,
+            failed: None,
         }
     }
 }
@@ -236,6 +255,16 @@ impl ServiceHealth {
         until.filter(|until| *until > now)
     }
 
+    /// Until when nobody asks, as the source has wished so.
+    fn stands_until(&self, now: Instant) -> Option<Instant> {
+        self.not_before.filter(|until| *until > now)
+    }
+
+    /// When a reader has failed last, if it was not answered since.
+    pub(crate) fn failed_at(&self, reader: usize) -> Option<Instant> {
+        self.readers.get(reader).and_then(|reader| reader.failed)
+    }
+
     /// Whether no page has come yet.
     pub(crate) fn is_unproven(&self) -> bool {
         self.answers == 0
@@ -281,7 +310,7 @@ impl ServiceHealth {
             reader.own.reset();
             reader.slow.reset();
             (reader.contrary, reader.in_a_row) = (0, 0);
-            reader.seen = None;
+            (reader.seen, reader.failed) = (None, None);
         }
         self.calm();
         std::mem::take(&mut self.failures)
@@ -298,6 +327,23 @@ impl ServiceHealth {
         class: ErrorClass,
         now: Instant,
     ) -> FailureVerdict {
+        self.window_failed(reader, class, false, now)
+    }
+
+    /// The same for a window that may have rested, as it failed while others were answered.
+    pub(crate) fn window_failed(
+        &mut self,
+        reader: usize,
+        class: ErrorClass,
+        has_rested: bool,
+        now: Instant,
+    ) -> FailureVerdict {
+        let wishes_long = wishes_long(class);
+        let enough = match wishes_long {
+            true => STUBBORN_AT_LONG_WISHES,
+            false => STUBBORN,
+        };
+        let stood_until = self.stands_until(now);
         self.failures = self.failures.saturating_add(1);
         self.failed = Some(now);
         match class {
@@ -305,16 +351,28 @@ impl ServiceHealth {
             // It has answered: it is not gone.
             _ => self.silent = 0,
         }
-        let (stubborn, is_lasting) = self.count_failure(reader);
+        let (times, is_contrary, is_lasting) = self.count_failure(reader, now);
+        let stubborn = times >= enough;
+        // Others were answered since all have paused, and since this one has failed last. Several in a row tell
+        // of the source again.
+        let is_its_own = self.gate.is_none()
+            && self.failures <= QUICK
+            && (has_rested || stubborn && is_contrary);
         match class {
             ErrorClass::Transient { after } => self.own_pause(reader, after, now, stubborn),
             // Of a window the reader makes something else; a question for the time comes again.
             ErrorClass::Unreadable | ErrorClass::Narrow | ErrorClass::OutOfReach { .. } => {
                 self.own_pause(reader, None, now, stubborn)
             }
+            ErrorClass::Throttled { after } if is_its_own => {
+                self.own_pause(reader, after, now, true);
+            }
             ErrorClass::Outage if stubborn => self.own_pause(reader, None, now, true),
             ErrorClass::Outage if self.silent <= QUICK && self.gate.is_none() => {
                 self.pause(reader, now, false, |one| one.quick.next_pause(None));
+            }
+            ErrorClass::Refused { .. } if is_its_own => {
+                self.pause(reader, now, true, |one| one.slow.next_pause(None));
             }
             ErrorClass::Person => {
                 self.pause(reader, now, true, |one| one.slow.next_pause(None));
@@ -323,8 +381,8 @@ impl ServiceHealth {
         }
         match class {
             ErrorClass::Outage if self.silent > QUICK || self.gate.is_some() => self.outage(now),
-            ErrorClass::Throttled { after } => self.throttled(after, now),
-            ErrorClass::Refused { heals } => {
+            ErrorClass::Throttled { after } if !is_its_own => self.throttled(after, now),
+            ErrorClass::Refused { heals } if !is_its_own => {
                 self.refused_for_good = match heals {
                     true => None,
                     false => Some(self.refused_for_good.unwrap_or(now)),
@@ -335,12 +393,15 @@ impl ServiceHealth {
             }
             _ => {}
         }
+        let until = self.stands_until(now);
         FailureVerdict {
             call: self.is_time_to_call(now),
             is_stubborn: stubborn,
             is_lasting,
-            is_general: self.failures > QUICK,
+            // Each of them has all wait.
+            is_general: self.failures > if wishes_long { 1 } else { QUICK },
             is_long: self.failures >= MANY,
+            stands_until: until.filter(|_| wishes_long && stood_until.is_none()),
         }
     }
 

@@ -19,7 +19,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let is_link_given_up = read.failed();
         let too_wide =
             error.may_be_too_wide && !read.is_probe && self.service.is_too_wide(read.reader);
-        let verdict = self.pause_after(read.reader, error);
+        let is_live = read.lane == Lane::Live;
+        let has_rested = !is_live && self.schedule.has_rested(read.window);
+        let verdict = self.pause_window(read.reader, error, has_rested);
         let time = self.time();
         if read.pages == 0 && read.window.end() > time.now {
             // The clock was ahead when it was made: the windows are made anew. What lies after a time that
@@ -41,8 +43,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.relieve(read, &error.sentence).await;
         }
         if read.link.is_none() {
-            let is_live = read.lane == Lane::Live;
-            let has_rested = !is_live && self.schedule.has_rested(read.window);
             match remedy(error.class, verdict, is_live, has_rested, read.reader) {
                 Remedy::Rest => return self.rest(read, &error.sentence).await,
                 Remedy::RestAndLess => {
@@ -78,9 +78,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// reader stays with it.
     pub(super) async fn rest(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
         self.send_rest(&mut read).await?;
+        // It may be as long as the source has wished.
+        let held = self.service.held_until(read.reader, Instant::now());
         if !self.rests(&read, sentence) {
             read.begin_anew();
-            self.service.asks_seldom(read.reader, Instant::now());
+            let now = Instant::now();
+            let held = held.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+            let pause = self.service.asks_seldom(read.reader, now).max(held);
+            self.service.hold(read.reader, pause, now);
             self.resume(read, Duration::ZERO);
         }
         Ok(())
@@ -104,8 +109,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A reader pauses after a failure, and it is told.
     pub(super) fn pause_after(&mut self, reader: usize, error: &SourceError) -> FailureVerdict {
+        self.pause_window(reader, error, false)
+    }
+
+    /// The same for a window that may have rested.
+    fn pause_window(
+        &mut self,
+        reader: usize,
+        error: &SourceError,
+        has_rested: bool,
+    ) -> FailureVerdict {
         self.last_failed = reader;
-        let verdict = self.service.failed(reader, error.class, Instant::now());
+        let now = Instant::now();
+        let verdict = self
+            .service
+            .window_failed(reader, error.class, has_rested, now);
         let person = error.class.needs_a_person();
         let sentence = error.sentence.clone();
         self.set_trouble_of_orders(Some(Trouble { sentence, person }));
@@ -116,6 +134,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         });
         if verdict.call {
             self.tell(Event::Persisting(&error.sentence));
+        }
+        if let Some(until) = verdict.stands_until {
+            let pause = until.saturating_duration_since(now);
+            self.tell(Event::StandsStill(self.parts.clock.now() + pause));
         }
         verdict
     }
@@ -241,6 +263,7 @@ mod tests {
         is_lasting: false,
         is_general: false,
         is_long: false,
+        stands_until: None,
     };
 
     const THROTTLED: ErrorClass = ErrorClass::Throttled {

@@ -132,15 +132,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// Has one reader ask, while none does. The one whose page has failed last comes last.
+    /// Has one reader ask, while none does. Those whose page has failed come last, in the order in which it
+    /// has: whether others are answered shows what is wrong.
     pub(super) fn ask_one(&mut self, now: DateTime<Utc>) {
         let readers = self.readers.len();
         let first = self.last_failed + 1;
-        for place in 0..readers {
+        let mut order: Vec<usize> = (0..readers).map(|at| (first + at) % readers).collect();
+        order.sort_by_key(|reader| self.service.failed_at(*reader));
+        for reader in order {
             if self.is_asking() {
                 return;
             }
-            self.turn_to((first + place) % readers, now);
+            self.turn_to(reader, now);
         }
     }
 

@@ -40,17 +40,19 @@ impl ServiceHealth {
         self.pause(reader, now, is_firm, |one| one.own.next_pause(after));
     }
 
-    /// Counts a failure of a reader: whether its page has failed again and again while others were answered,
-    /// and whether it has at all.
-    pub(super) fn count_failure(&mut self, reader: usize) -> (bool, bool) {
+    /// Counts a failure of a reader: how often its page has failed while others were answered, whether they
+    /// were since it failed last, and whether it has failed again and again at all.
+    pub(super) fn count_failure(&mut self, reader: usize, now: Instant) -> (u32, bool, bool) {
         let answers = self.answers;
         self.readers
             .get_mut(reader)
-            .map_or((false, false), |reader| {
+            .map_or((0, false, false), |reader| {
                 let before = reader.seen.replace(answers);
-                reader.contrary += u32::from(before.is_some_and(|before| answers > before));
+                let is_contrary = before.is_some_and(|before| answers > before);
+                reader.contrary = reader.contrary.saturating_add(u32::from(is_contrary));
                 reader.in_a_row = reader.in_a_row.saturating_add(1);
-                (reader.contrary >= STUBBORN, reader.in_a_row >= STUBBORN)
+                reader.failed = Some(now);
+                (reader.contrary, is_contrary, reader.in_a_row >= STUBBORN)
             })
     }
 

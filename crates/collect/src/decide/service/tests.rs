@@ -453,3 +453,108 @@ fn failures_are_general_when_several_in_a_row_are_of_any_reader_and_long_when_ma
     world.answered(1);
     assert_eq!(told(&mut world, 0), (false, false));
 }
+
+/// A service may wish for a pause whenever one window is too much for it, and be well otherwise.
+#[test]
+fn a_long_wish_is_obeyed_by_all_twice_and_then_by_the_window_that_always_meets_it() {
+    let mut world = World::healthy();
+    for _ in 0..STUBBORN_AT_LONG_WISHES {
+        world.failed(1, throttled(300));
+        assert!((0..3).all(|reader| world.held(reader) == seconds(300)));
+        world.wait(0);
+        world.answered(0);
+    }
+    assert_eq!(world.failed(1, throttled(300)), seconds(300));
+    let others = [world.held(0), world.held(2)];
+    assert_eq!((others, world.asking()), ([Duration::ZERO; 2], Asking::All));
+    world.answered(0);
+    assert_eq!(world.held(1), seconds(300), "no other answer ends it");
+    // Nothing was answered since it failed last: it may be the source.
+    world.wait(1);
+    world.failed(1, throttled(300));
+    world.wait(1);
+    world.failed(1, throttled(300));
+    assert!((0..3).all(|reader| world.held(reader) >= seconds(300)));
+    assert_eq!(world.asking(), Asking::One);
+}
+
+#[test]
+fn a_short_wish_and_a_refusal_are_the_windows_own_at_the_fourth_time() {
+    let refused = ErrorClass::Refused { heals: false };
+    for class in [
+        throttled(60),
+        ErrorClass::Throttled { after: None },
+        refused,
+    ] {
+        let mut world = World::healthy();
+        for _ in 0..STUBBORN {
+            let pause = world.failed(1, class);
+            assert!(!pause.is_zero());
+            assert!(
+                (0..3).all(|reader| world.held(reader) == pause),
+                "{class:?}"
+            );
+            world.wait(0);
+            world.answered(0);
+        }
+        assert!(!world.failed(1, class).is_zero(), "{class:?}");
+        let others = [world.held(0), world.held(2)];
+        assert_eq!(others, [Duration::ZERO; 2], "{class:?}");
+    }
+}
+
+#[test]
+fn what_has_rested_keeps_nobody_else_from_asking_while_others_are_answered() {
+    for class in [throttled(300), ErrorClass::Refused { heals: false }] {
+        let mut world = World::healthy();
+        let fails = |world: &mut World| {
+            let verdict = world.service.window_failed(1, class, true, world.now);
+            assert!(!world.held(1).is_zero());
+            (verdict.stands_until.is_some(), world.held(0).is_zero())
+        };
+        for _ in 0..QUICK {
+            assert_eq!(fails(&mut world), (false, true), "{class:?}");
+        }
+        // So many in a row tell of the source.
+        assert!(!fails(&mut world).1, "{class:?}");
+        world.wait(0);
+        world.answered(0);
+        assert!(fails(&mut world).1);
+        // Another one is refused, too.
+        world.failed(2, class);
+        assert!(!world.held(0).is_zero());
+        world.wait(0);
+        assert!(!fails(&mut world).1, "{class:?}");
+    }
+}
+
+#[test]
+fn a_long_pause_is_told_once_and_the_second_one_in_a_row_is_general() {
+    let mut world = World::healthy();
+    let told = |world: &mut World, wish| {
+        let verdict = world.service.failed(0, throttled(wish), world.now);
+        let pause = verdict.stands_until.map(|until| until - world.now);
+        (pause, verdict.is_general)
+    };
+    assert_eq!(told(&mut world, 300), (Some(seconds(300)), false));
+    assert_eq!(told(&mut world, 300), (None, true), "it is under way");
+    world.wait(0);
+    assert_eq!(told(&mut world, 300), (Some(seconds(300)), true));
+    let mut world = World::healthy();
+    assert_eq!(told(&mut world, 60), (None, false), "it is short");
+}
+
+/// Else it would be found out late whether others are answered.
+#[test]
+fn what_has_failed_is_known_until_it_is_answered() {
+    let mut world = World::healthy();
+    world.failed(2, throttled(5));
+    world.pass(1.0);
+    world.failed(1, throttled(5));
+    let failed = |world: &World| [0, 1, 2].map(|reader| world.service.failed_at(reader));
+    let [live, later, earlier] = failed(&world);
+    assert!(live.is_none() && earlier.is_some() && earlier < later);
+    world.service.begun(1);
+    world.answered(2);
+    assert_eq!(failed(&world), [None, later, None]);
+}

@@ -272,6 +272,59 @@ fn windows_that_are_too_wide_and_answered_with_a_wish_for_a_pause_are_read_in_na
     }
 }
 
+/// All obey it until it is known that it means one window, and all again when it is meant for all.
+#[test]
+fn a_wish_for_a_long_pause_that_one_window_always_meets_holds_up_no_other_row_for_long() {
+    for after in [120, 300] {
+        on_virtual_time(async {
+            let bench = Bench::new(60);
+            let wish = Duration::from_secs(after);
+            let class = ErrorClass::Throttled { after: Some(wish) };
+            let poison = bench.clock.now() - TimeDelta::minutes(83) + TimeDelta::milliseconds(500);
+            *bench.hook.lock().unwrap() = Some(Box::new(move |_, window, _| {
+                match window.contains(poison) {
+                    true => Err(class),
+                    false => Ok(()),
+                }
+            }));
+            let begin = bench.clock.now();
+            let script = async {
+                for tick in 0..720 {
+                    let now = bench.clock.now();
+                    if tick % 6 == 0 {
+                        bench.rows.lock().unwrap().push((now, false));
+                    }
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    if now - begin < TimeDelta::minutes(15) {
+                        continue;
+                    }
+                    let young = now - TimeDelta::minutes(2);
+                    let sent = bench.sent.lock().unwrap();
+                    for (row, (received, _)) in bench.rows.lock().unwrap().iter().enumerate() {
+                        let is_in_time = *received < begin || *received > young;
+                        let waited = now - *received;
+                        assert!(is_in_time || sent.contains_key(&row), "{after}: {waited}");
+                    }
+                }
+                let rows = bench.rows.lock().unwrap().len();
+                let missing = rows - bench.sent.lock().unwrap().len();
+                assert!(missing <= 10, "{after}: {missing}");
+                let asked = Arc::new(AtomicUsize::new(0));
+                let counted = Arc::clone(&asked);
+                *bench.hook.lock().unwrap() = Some(Box::new(move |_, _, _| {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    Err(class)
+                }));
+                tokio::time::sleep(wish * 10).await;
+                let asked = asked.load(Ordering::Relaxed);
+                assert!(asked <= 16, "{after}: {asked} requests");
+            };
+            bench.lives(End::Stop, script).await;
+            assert_eq!(bench.times(), [1]);
+        });
+    }
+}
+
 /// A row that had to be mended is known by its bytes: one whose bytes are others in each answer would be a new one
 /// in each.
 #[test]
