@@ -357,7 +357,7 @@ impl ServiceHealth {
         // of the source again.
         let is_its_own = self.gate.is_none()
             && self.failures <= QUICK
-            && (has_rested || stubborn && is_contrary);
+            && (has_rested || (stubborn && is_contrary));
         match class {
             ErrorClass::Transient { after } => self.own_pause(reader, after, now, stubborn),
             // Of a window the reader makes something else; a question for the time comes again.
