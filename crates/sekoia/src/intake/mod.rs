@@ -186,9 +186,6 @@ impl Intake {
 
     async fn attempt(&self, parcel: &Parcel) -> Result<Outcome, Stopped> {
         let outcome = self.request(parcel).await?;
-        if matches!(&outcome, Outcome::Failed(unaccepted) if unaccepted.cause == Cause::Outage) {
-            lock(&self.0.sizes).failed(parcel.body.len(), parcel.len());
-        }
         if matches!(&outcome, Outcome::Failed(unaccepted) if unaccepted.cause == Cause::Uncertain) {
             self.0.metrics.uncertain.inc();
         }

@@ -1,6 +1,6 @@
 //! How large a request may be, as far as the way to the intake has told by refusing larger ones, by not
 //! carrying them in time, by breaking off the answers to them, by answers that do not name all events, by
-//! asking for patience without end, by failing at large ones alone, or by other answers than the intake's.
+//! asking for patience without end, or by other answers than the intake's.
 
 use http::StatusCode;
 
@@ -35,19 +35,10 @@ pub(super) struct Sizes {
     contradicted: usize,
     /// Bodies that were accepted near the limit since it was learnt.
     near: u32,
-    /// Bodies of about one size, and larger, that had no answer, or a 5xx, and the smallest of them. Since then none
-    /// as large was accepted, none that is much smaller failed, and so many of these were accepted.
-    failures: u32,
-    failed: usize,
-    smaller: u32,
 }
 
 /// So many contradictions mean that the way takes less than before.
 const CONTRADICTIONS: u32 = 3;
-
-/// So many failures and acceptances by their size alone are hardly chance: were each request to fail as often as
-/// not, it would bring them in one of 65 000 cases.
-const BY_SIZE: u32 = 8;
 
 /// After so many bodies near the limit it is found out whether the way takes more by now.
 const NEAR: u32 = 200;
@@ -65,31 +56,6 @@ impl Sizes {
         // Parts of what was refused are smaller: they tell nothing of its size.
         if bytes >= self.contradicted / 4 * 3 {
             self.contradictions = 0;
-        }
-        if bytes >= self.failed / 4 * 3 {
-            self.failures = 0;
-        } else if bytes <= self.failed / 2 {
-            self.smaller = self.smaller.saturating_add(1);
-            self.weigh();
-        }
-    }
-
-    /// A body of so many bytes had no answer, or a 5xx. With one event alone it may be for that.
-    pub(super) fn failed(&mut self, bytes: usize, events: usize) {
-        if self.failures == 0 || bytes <= self.failed / 2 {
-            (self.failures, self.failed, self.smaller) = (0, bytes, 0);
-        }
-        if events > 1 {
-            self.failed = self.failed.min(bytes);
-            self.failures += 1;
-            self.weigh();
-        }
-    }
-
-    fn weigh(&mut self) {
-        if self.failures >= BY_SIZE && self.smaller >= BY_SIZE {
-            self.failures = 0;
-            self.refused(self.failed);
         }
     }
 
@@ -187,47 +153,6 @@ mod tests {
                 }
             }
             assert_eq!(sizes.most(), usize::MAX);
-        }
-    }
-
-    #[test]
-    fn bodies_become_smaller_where_each_large_one_fails_and_no_small_one_does() {
-        let mut sizes = Sizes::default();
-        for n in 1..=BY_SIZE {
-            assert_eq!(sizes.most(), usize::MAX, "{n}");
-            sizes.failed(100_000, 100);
-            sizes.accepted(1000);
-        }
-        assert_eq!(sizes.most(), 50_000);
-        // Neither while one alone fails, nor while one as large is accepted now and then.
-        for n in 0..100 {
-            sizes.failed(40_000, 40);
-            sizes.accepted(1000);
-            match n % 7 {
-                0 => sizes.failed(1000, 1),
-                3 => sizes.accepted(39_000),
-                _ => {}
-            }
-        }
-        assert_eq!(sizes.most(), 50_000);
-    }
-
-    #[test]
-    fn what_fails_at_random_makes_nothing_smaller() {
-        for share in [1, 2, 3] {
-            let (mut sizes, mut drawn) = (Sizes::default(), 1_u64);
-            sizes.accepted(100_000);
-            for n in 0..100_000 {
-                drawn = drawn
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1_442_695_040_888_963_407);
-                let (bytes, events) = [(100_000, 100), (1000, 1), (20_000, 20)][n % 3];
-                match (drawn >> 33) % 4 < share {
-                    true => sizes.failed(bytes, events),
-                    false => sizes.accepted(bytes),
-                }
-                assert_eq!(sizes.most(), usize::MAX, "{share} {n}");
-            }
         }
     }
 

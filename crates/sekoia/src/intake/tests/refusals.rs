@@ -753,26 +753,3 @@ async fn what_was_set_aside_is_tried_in_a_long_doubt_although_nothing_else_is_on
     let is_first = |event: &String| event == r#"{"n":0}"#;
     assert!(alone.iter().flatten().all(is_first), "always the same");
 }
-
-/// Else half of all requests would fail without end.
-#[tokio::test(start_paused = true)]
-async fn bodies_become_smaller_where_large_ones_fail() {
-    for status in [500, 503, 0] {
-        let begun = Instant::now();
-        let (fake, seen) =
-            filter(move |_, events| (events.len() > 30).then(|| (status, String::new())));
-        let bench = bench(&fake);
-        let batches = (0..200)
-            .map(|n| (n * 60, rows(n as usize, 100, &[])))
-            .collect();
-        let given_up = collect(&bench, batches, 14_000).await;
-        assert!(given_up.is_empty());
-        let seen = seen.lock().unwrap();
-        assert_eq!(seen.accepted.len(), 20_000, "{status}");
-        assert!(seen.accepted.values().all(|times| *times == 1), "{status}");
-        let late = |(at, _): &&(Instant, _)| at.duration_since(begun) > Duration::from_secs(7200);
-        let late = seen.refused.iter().filter(late).count();
-        // Now and then a larger one is tried.
-        assert!(late < 150, "{status}: {late}");
-    }
-}
