@@ -72,7 +72,7 @@ impl Excluded {
         keyer: &RowKeyer,
     ) -> io::Result<Self> {
         let text = rules.as_ref().map(Exclusions::text).unwrap_or_default();
-        let fingerprint = format!("{:?}", keyer.opaque(text.as_bytes(), 0));
+        let fingerprint = format!("{:?}", keyer.opaque(text.as_bytes()));
         let found = store.read_or_empty(EXCLUSIONS_FILE).await?;
         let is_there = found.is_some();
         let kept = found.and_then(|text| serde_json::from_slice::<Kept>(&text).ok());

@@ -6,13 +6,13 @@ pub(crate) mod doubt;
 pub(crate) mod trail;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher as _, RandomState},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::{Page, Question, Window};
+use rows::{Page, Question, RowKey, Window};
 use tokio::task;
 use uuid::Uuid;
 
@@ -86,6 +86,9 @@ pub(crate) struct WindowRead<S: Source, K: Sink> {
     tries: Tries,
     /// While an answer cannot be read as a whole.
     pub(crate) doubt: Option<Doubt>,
+    /// What its pages have shown so far that cannot be read as a row, and how often; without what stands on every
+    /// page.
+    pub(crate) unreadable: HashMap<RowKey, usize>,
     /// Messages that may have more recipients than the window shows.
     pub(crate) completion: Completion,
 }
@@ -97,7 +100,20 @@ pub(crate) struct ShownRows {
     /// Those that a rule leaves out.
     pub(crate) unwanted: Vec<KeyRef>,
     /// Those that cannot be read.
-    pub(crate) broken: Vec<KeyRef>,
+    pub(crate) broken: Vec<ShownBroken>,
+}
+
+/// Something that cannot be read as a row, and was met by a verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ShownBroken {
+    /// Its key, and the hour in which it was put aside, or else was met.
+    pub(crate) row: KeyRef,
+    /// How many the same were met before it in its window.
+    pub(crate) before: usize,
+    /// The second that it was met in, since 1970.
+    pub(crate) second: i64,
+    /// Whether it is remembered that it was put aside.
+    pub(crate) is_known: bool,
 }
 
 /// How a window, or an answer for one of its messages, has come so far.
@@ -195,6 +211,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
             hashes: RandomState::new(),
             tries: Tries::default(),
             doubt: None,
+            unreadable: HashMap::new(),
             completion: Completion::new(recipients_shown),
         }
     }
@@ -353,6 +370,9 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
     /// Reads what is asked for from its first page on.
     pub(crate) fn begin_anew(&mut self) {
         self.seen.clear();
+        if self.asked == self.window {
+            self.unreadable.clear();
+        }
         self.link = None;
         self.descent.oldest = None;
         self.trail = Trail::of(self.asked);

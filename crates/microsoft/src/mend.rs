@@ -20,7 +20,7 @@
 mod around;
 mod text;
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -272,7 +272,7 @@ impl List<'_> {
             self.growth = self
                 .growth
                 .checked_sub(text.len().saturating_sub(bytes.len()))?;
-            What::Mended(text, self.keyer.opaque(&unchanging(bytes), 0))
+            What::Mended(text, self.keyer.opaque(&unchanging(bytes)))
         } else {
             What::Row
         };
@@ -295,12 +295,8 @@ impl List<'_> {
         let mut broken: Vec<Broken> = Vec::new();
         let mut rows = 0;
         let mut newer = None;
-        let mut same = HashMap::<Vec<u8>, u64>::new();
         let mut leave_out = |bytes: &[u8], position, newer, older| {
-            let unchanging = unchanging(bytes);
-            let before = same.get(&unchanging).copied().unwrap_or(0);
-            let key = self.keyer.opaque(&unchanging, before);
-            same.insert(unchanging, before + 1);
+            let key = self.keyer.opaque(&unchanging(bytes));
             broken.push(Broken {
                 bytes: Bytes::copy_from_slice(bytes),
                 key,

@@ -133,12 +133,12 @@ impl RowKeyer {
         RowKey::of(self.message(identity), Status::of(status))
     }
 
-    /// The key of what cannot be read as a row: a hash of its bytes as they are, and of how many
-    /// the same came before it. It is no key of any message.
-    pub fn opaque(&self, bytes: &[u8], before: u64) -> RowKey {
+    /// The key of what cannot be read as a row: a hash of its bytes as they are. It is no key of any message.
+    pub fn opaque(&self, bytes: &[u8]) -> RowKey {
         let mut hasher = SipHasher13::new_with_key(&self.seed.map(|byte| !byte));
         hasher.write(bytes);
-        hasher.write(&before.to_le_bytes());
+        // As the keys are that versions before have kept.
+        hasher.write(&0_u64.to_le_bytes());
         let [a, b, c, d, e, f, g, h, i, x, y, z, ..] = hasher.finish128().as_bytes();
         RowKey::from_bytes([a, b, c, d, e, f, g, h, i, x, y, z])
     }
@@ -157,6 +157,12 @@ impl Status {
     pub(crate) const fn number(self) -> u32 {
         let [x, y, z] = self.0;
         u32::from_be_bytes([0, x, y, z])
+    }
+
+    /// The one of a number; its highest byte does not count.
+    pub(crate) const fn of_number(number: u32) -> Self {
+        let [_, x, y, z] = number.to_be_bytes();
+        Self([x, y, z])
     }
 
     /// Without a seed, so that it can be tested that no two documented statuses collide; a sender

@@ -1,8 +1,12 @@
 //! Answers that are not readable as a whole: what of them is believed, and what becomes of the rest.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use rows::{Damage, Page, RowKey};
+use chrono::{DateTime, Utc};
+use rows::{Damage, Page, RowKey, Window};
 use tokio::time::Instant;
 
 use crate::{
@@ -11,8 +15,25 @@ use crate::{
     known::hour,
     letters::Undelivered,
     proof::Notes,
-    reader::doubt::{DamagedAnswer, Doubt, PageFate, around, long_pause, traces},
+    reader::{
+        MARGIN,
+        doubt::{DamagedAnswer, Doubt, PageFate, around, long_pause, traces},
+    },
 };
+
+/// Whether a page has a row of its window, of which all is certain.
+pub(super) fn has_rows_of<L>(page: &Page<L>, window: Window) -> bool {
+    let mended = page.damage().map(|damage| damage.mended.as_slice());
+    let mended = mended.unwrap_or_default();
+    page.spans()
+        .iter()
+        .any(|row| row.received.is_some_and(|at| window.contains(at)) && !mended.contains(&row.key))
+}
+
+/// Where what a page shows of a window may be: services look a little beyond it.
+fn near(window: Window) -> Window {
+    Window::new(window.start() - MARGIN, window.end() + MARGIN).unwrap_or(window)
+}
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// An answer is not readable as a whole. `page` is what can be read of it, if anything can.
@@ -35,9 +56,20 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.page_came(&read);
             read.is_probe = false;
         }
-        if let Some(page) = page.take_if(|page| page.damage().is_some_and(|one| self.is_known(one)))
-        {
-            if page.damage().is_some_and(|damage| damage.mended.is_empty()) {
+        let has_rows = page
+            .as_ref()
+            .is_some_and(|page| has_rows_of(page, read.window));
+        if has_rows && let Some(damage) = page.as_ref().and_then(Page::damage) {
+            damage
+                .broken
+                .iter()
+                .for_each(|broken| self.damage.shows(broken.key));
+        }
+        if let Some(page) = page.take_if(|page| {
+            let damage = page.damage();
+            damage.is_some_and(|damage| self.is_known(&read, damage, has_rows))
+        }) {
+            if has_rows && page.damage().is_some_and(|one| one.mended.is_empty()) {
                 // It counts as whole: its damage is known, and did not come on the way.
                 self.damage.whole_pages += 1;
             }
@@ -50,22 +82,33 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.rest(read, sentence).await;
         }
         let damage = page.as_ref().and_then(Page::damage);
-        let (fate, unsteady) = self.fate_of(&mut read, damage);
+        let is_bare = !has_rows && damage.is_some_and(|damage| self.is_on_all(&read, damage));
+        let (fate, unsteady) = self.fate_of(&mut read, damage, has_rows, is_bare);
+        if is_bare && !matches!(fate, PageFate::AskAgain(_)) {
+            return self.leave(read, sentence).await;
+        }
         self.believe(read, page, fate, &unsteady, sentence).await
     }
 
     /// What becomes of an answer by what it and those before it have shown, and the mended rows that may be
-    /// others in the next one.
+    /// others in the next one. `is_bare` tells whether it has nothing but what has stood on every page.
     fn fate_of(
         &mut self,
         read: &mut WindowRead<S, K>,
         damage: Option<&Damage>,
+        has_rows: bool,
+        is_bare: bool,
     ) -> (PageFate, HashSet<RowKey>) {
         let whole_pages = self.damage.whole_pages;
         let is_broken = damage.is_none_or(|damage| !damage.broken.is_empty());
         let traces = damage.map_or(0, traces);
-        let stands_elsewhere =
-            is_broken && damage.is_some() && self.damage.stands_elsewhere(traces, read.window);
+        let (window, began) = (read.window, read.began.instant);
+        // All pages come alike in some outages: one with rows is to show that the service answers.
+        let stands_elsewhere = is_broken
+            && damage.is_some_and(|damage| {
+                let stands = self.damage.stands_elsewhere(traces, window);
+                stands && (has_rows || self.is_on_others(damage, began))
+            });
         let doubt = read.doubt.get_or_insert_with(|| Doubt::new(whole_pages));
         if let Some(damage) = damage {
             doubt.mended(&damage.mended);
@@ -80,7 +123,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             is_steady: unsteady.is_empty(),
             stands_elsewhere,
             can_narrow: self.schedule.can_narrow(read.window),
-            is_suspect: self.schedule.is_suspect(read.window),
+            is_suspect: !is_bare && self.schedule.is_suspect(read.window),
         };
         let fate = doubt.judge(answer, whole_pages);
         (fate, unsteady)
@@ -95,7 +138,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         unsteady: &HashSet<RowKey>,
         sentence: &str,
     ) -> Flow {
+        // What stands on all pages may be found out on others only.
+        let damage = page.as_ref().and_then(Page::damage);
+        let holds_up = damage.is_some_and(|damage| !damage.broken.is_empty())
+            && !self.damage.may_park(self.damaged.len());
         match (fate, page) {
+            (PageFate::AskAgain(_), _) if holds_up && read.lane == Lane::Live => {
+                self.leave(read, sentence).await
+            }
             (PageFate::AskAgain(pause), _) => self.ask_later(read, pause, sentence).await,
             (PageFate::Mended, Some(page)) => {
                 if let Some(damage) = page.damage() {
@@ -110,7 +160,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             (PageFate::Narrower { others_are_whole }, page)
                 if self.damage.may_cut(others_are_whole) =>
             {
-                let certain = page.map(|page| match unsteady.is_empty() {
+                let certain = page.filter(|page| !page.is_empty());
+                let certain = certain.map(|page| match unsteady.is_empty() {
                     true => page,
                     false => page.only(|row| !unsteady.contains(&row.key)),
                 });
@@ -138,18 +189,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     && let Some(page) = page
                     && let Some(damage) = page.damage()
                     // What a verification meets was put aside before, or is said of its hour.
-                    && (read.lane == Lane::Verify && !self.sends_hours_again()
+                    && (read.lane == Lane::Verify && !stands_elsewhere && !self.sends_hours_again()
                         || self.put_aside(&read, damage, stands_elsewhere).await?)
                 {
                     return self.accept(read, page).await;
                 }
-                if read.lane != Lane::Live && others_are_whole {
+                if read.lane != Lane::Live && (others_are_whole || holds_up) {
                     // It may stay like this for ever, and must not take the place of others.
                     self.tell_failed(sentence, "unreadable");
                     return self.rest(read, sentence).await;
                 }
                 self.ask_later(read, long_pause(), sentence).await
             }
+            (PageFate::Narrower { .. }, _) if holds_up => self.leave(read, sentence).await,
             (PageFate::Mended | PageFate::Narrower { .. }, _) => {
                 self.ask_later(read, long_pause(), sentence).await
             }
@@ -160,6 +212,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     async fn accept(&mut self, mut read: WindowRead<S, K>, page: Page<S::Link>) -> Flow {
         read.doubt = None;
         self.turn_page(read, page).await
+    }
+
+    /// A window is left for a while, as its page says no more than an answer without rows, or others may say more.
+    async fn leave(&mut self, read: WindowRead<S, K>, sentence: &str) -> Flow {
+        self.tell_failed(sentence, "unreadable");
+        if read.lane != Lane::Live {
+            return self.rest(read, sentence).await;
+        }
+        // The live edge goes on: else it would wait with a window in which there may be no row.
+        let retry = ErrorClass::Transient { after: None };
+        self.service.failed(read.reader, retry, Instant::now());
+        self.schedule.give_back(read.window);
+        self.abandon(read).await
     }
 
     /// The same page is asked for again after a pause, in which others are read.
@@ -205,11 +270,88 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.narrowed(read, sentence).await
     }
 
-    /// Whether all that is damaged was delivered, or put aside, before.
-    fn is_known(&mut self, damage: &Damage) -> bool {
+    /// Whether all that is damaged was delivered, or put aside, before, or stands on every page: on this one, too,
+    /// when it has rows, or when another one that had some has shown it since its window was asked for.
+    fn is_known(&mut self, read: &WindowRead<S, K>, damage: &Damage, has_rows: bool) -> bool {
+        let mut mended = damage.mended.iter().copied();
+        mended.all(|key| self.known.knows(key) || self.parts.excluded.has_seen(key))
+            && self
+                .places(read, damage)
+                .into_iter()
+                .all(|place| match place {
+                    (key, None) => has_rows || self.damage.was_shown_since(key, read.began.instant),
+                    (key, Some(before)) => self.was_put_aside(key, read.window, before),
+                })
+    }
+
+    /// Where what was put aside lies that is met in a window for so many times before; none when it was not.
+    pub(super) fn place_of(
+        &mut self,
+        key: RowKey,
+        window: Window,
+        before: usize,
+    ) -> Option<DateTime<Utc>> {
+        self.known.aside_in(key, near(window)).get(before).copied()
+    }
+
+    fn was_put_aside(&mut self, key: RowKey, window: Window, before: usize) -> bool {
+        self.place_of(key, window, before).is_some()
+    }
+
+    /// How many of what stands on every page a page may have of this.
+    fn everywhere(&mut self, key: RowKey) -> usize {
+        match self.damage.may_stand(key) {
+            true => self.known.everywhere(key),
+            false => 0,
+        }
+    }
+
+    /// The next page of a window was taken in: what of it cannot be read counts.
+    pub(super) fn count_unreadable(&mut self, page: &Page<S::Link>, read: &mut WindowRead<S, K>) {
+        let Some(damage) = page.damage() else {
+            return;
+        };
+        for (key, before) in self.places(read, damage) {
+            if let Some(before) = before {
+                read.unreadable.insert(key, before + 1);
+            }
+        }
+    }
+
+    /// For each thing on the next page of a window that cannot be read, how many the same the window has shown
+    /// before; none for what stands on every page.
+    pub(super) fn places(
+        &mut self,
+        read: &WindowRead<S, K>,
+        damage: &Damage,
+    ) -> Vec<(RowKey, Option<usize>)> {
+        let mut same = HashMap::<RowKey, (usize, usize)>::new();
         let broken = damage.broken.iter().map(|broken| broken.key);
-        let mut keys = damage.mended.iter().copied().chain(broken);
-        keys.all(|key| self.known.knows(key) || self.parts.excluded.has_seen(key))
+        let places = broken.map(|key| {
+            let (everywhere, before) = same.entry(key).or_insert_with(|| {
+                let before = read.unreadable.get(&key).copied().unwrap_or(0);
+                (self.everywhere(key), before)
+            });
+            if *everywhere > 0 {
+                *everywhere -= 1;
+                return (key, None);
+            }
+            *before += 1;
+            (key, Some(*before - 1))
+        });
+        places.collect()
+    }
+
+    /// Whether all that is damaged is what has stood on every page.
+    fn is_on_all(&mut self, read: &WindowRead<S, K>, damage: &Damage) -> bool {
+        let places = self.places(read, damage);
+        damage.mended.is_empty() && places.iter().all(|(_, before)| before.is_none())
+    }
+
+    /// Whether a page with rows has shown the same since then.
+    fn is_on_others(&self, damage: &Damage, since: Instant) -> bool {
+        let mut broken = damage.broken.iter();
+        broken.all(|broken| self.damage.was_shown_since(broken.key, since))
     }
 
     /// Puts aside what cannot be read of the narrowest window there is, or `stands_elsewhere`, too. On
@@ -221,13 +363,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         stands_elsewhere: bool,
     ) -> Flow<bool> {
         let window = read.window;
-        // What is shown for any window is remembered as seen now: its own may be forgotten soon.
-        let filed = match stands_elsewhere {
-            true => read.began.time,
-            false => window.start(),
-        };
-        for broken in &damage.broken {
-            if self.known.knows(broken.key) {
+        if stands_elsewhere {
+            // It may be known that it has stood on every page before.
+            let broken = damage.broken.iter();
+            broken.for_each(|broken| self.damage.stands(broken.key));
+        }
+        let places = self.places(read, damage);
+        for (broken, (key, before)) in damage.broken.iter().zip(places) {
+            let Some(before) = before else {
+                continue;
+            };
+            if !stands_elsewhere && self.was_put_aside(key, window, before) {
                 continue;
             }
             let reason = format!(
@@ -238,16 +384,22 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let undelivered = Undelivered {
                 reason,
                 copy_sent: false,
-                content: self.kept_of(&broken.bytes, broken.key),
+                content: self.kept_of(&broken.bytes, key),
             };
             if !self.keep_undelivered(undelivered).await? {
                 return Ok(false);
             }
-            let note = |notes: &mut Notes| notes.dead_letters += 1;
-            self.ledger.proof.note(hour(window.start()), note);
             // A verification does not find it among the rows of the hour, so that it is none of them here.
-            let row = self.known.put_aside(broken.key, filed);
-            self.remember(vec![row]).await?;
+            let rows = match stands_elsewhere {
+                // It is none of the hour either, and remembered as seen now: that may be forgotten soon.
+                true => self.known.put_aside_everywhere(key, read.began.time),
+                false => {
+                    let note = |notes: &mut Notes| notes.dead_letters += 1;
+                    self.ledger.proof.note(hour(window.start()), note);
+                    self.known.put_aside_at(key, window.start(), before)
+                }
+            };
+            self.remember(rows).await?;
         }
         Ok(true)
     }

@@ -21,10 +21,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         page: &Page<S::Link>,
         read: &mut WindowRead<S, K>,
     ) -> Flow<bool> {
-        match read.lane {
-            Lane::Verify => Box::pin(self.take_for_proof(page, read)).await,
-            _ => self.take_new(page, read).await,
-        }
+        let is_news = match read.lane {
+            Lane::Verify => Box::pin(self.take_for_proof(page, read)).await?,
+            _ => self.take_new(page, read).await?,
+        };
+        self.count_unreadable(page, read);
+        Ok(is_news)
     }
 
     /// Puts the rows of a page that are not known into batches. Whether there were any.

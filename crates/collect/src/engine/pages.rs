@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Newest, Sink, Source, Store,
     decide::pending::Read,
-    engine::{Answer, Collector, Flow, walk::is_paced},
+    engine::{Answer, Collector, Flow, damaged::has_rows_of, walk::is_paced},
     reader::{Reader, WindowRead, trail::WalkStep},
 };
 
@@ -36,7 +36,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 match damaged {
                     Some(sentence) => Box::pin(self.doubt(read, Some(page), &sentence)).await,
                     None => {
-                        self.damage.was_whole(read.window);
+                        let has_rows = has_rows_of(&page, read.window);
+                        self.damage.was_whole(read.window, has_rows);
                         if let Some(doubt) = read.doubt.take() {
                             self.tell(Event::Recovered(doubt.answers));
                         }

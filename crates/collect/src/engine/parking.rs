@@ -1,8 +1,8 @@
 //! Windows that wait while their readers go on with others, and what damaged pages have shown.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use rows::Window;
+use rows::{RowKey, Window};
 use tokio::time::Instant;
 
 /// Windows that wait with a page that came damaged, at most. When more pages come so, something
@@ -14,6 +14,9 @@ const PROVING: Duration = Duration::from_secs(120);
 
 /// So many kinds of damage are remembered.
 const MOST_KINDS: usize = 16;
+
+/// Of so many things it is remembered when rows stood beside them.
+const MOST_SHOWN: usize = 1024;
 
 /// What has been another thing in each answer for so long, while so many other pages came whole, will not come
 /// otherwise.
@@ -86,14 +89,51 @@ pub(super) struct DamageRecord {
     at_blind_cut: Option<u64>,
     /// Each kind in the first two windows that lie apart.
     seen: Vec<SeenDamage>,
+    /// When a page with rows has shown each thing last.
+    shown: HashMap<RowKey, Instant>,
+    /// What was found to stand on every page.
+    standing: Vec<RowKey>,
+    /// Whether a page with rows has come whole: what stood on every page before that is to be found out anew.
+    is_clean: bool,
     in_vain: Vec<InVain>,
 }
 
 impl DamageRecord {
     /// A page of this window came whole.
-    pub(super) fn was_whole(&mut self, window: Window) {
+    pub(super) fn was_whole(&mut self, window: Window, has_rows: bool) {
         self.whole_pages += 1;
         self.in_vain.retain(|one| one.window != window);
+        if has_rows {
+            self.is_clean = true;
+            self.seen.clear();
+            self.shown.clear();
+            self.standing.clear();
+        }
+    }
+
+    /// A page with rows has shown this, too, which cannot be read as a row.
+    pub(super) fn shows(&mut self, key: RowKey) {
+        if self.shown.len() >= MOST_SHOWN {
+            self.shown.clear();
+        }
+        self.shown.insert(key, Instant::now());
+    }
+
+    /// Whether a page with rows has shown it since this instant.
+    pub(super) fn was_shown_since(&self, key: RowKey, instant: Instant) -> bool {
+        self.shown.get(&key).is_some_and(|shown| *shown >= instant)
+    }
+
+    /// This was found to stand on every page.
+    pub(super) fn stands(&mut self, key: RowKey) {
+        if !self.standing.contains(&key) {
+            self.standing.push(key);
+        }
+    }
+
+    /// Whether what is known to have stood on every page may still do so.
+    pub(super) fn may_stand(&self, key: RowKey) -> bool {
+        !self.is_clean || self.standing.contains(&key)
     }
 
     /// What is damaged on the page of a window that is as narrow as can be is another thing in each answer. Whether
@@ -187,6 +227,31 @@ mod tests {
         assert!(!record.stands_elsewhere(7, second));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_stood_on_every_page_is_found_out_anew_when_one_with_rows_came_whole() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        let window = Window::new(at(0), at(60)).unwrap();
+        let [key, other] = [1, 2].map(|byte| RowKey::from_bytes([byte; 12]));
+        let mut record = DamageRecord::default();
+        let before = Instant::now();
+        assert!(record.may_stand(key), "as a start finds it");
+        assert!(!record.stands_elsewhere(7, window));
+        tokio::time::advance(PROVING).await;
+        assert!(!record.was_shown_since(key, before));
+        record.shows(key);
+        assert!(record.was_shown_since(key, before));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!record.was_shown_since(key, Instant::now()));
+        let apart = Window::new(at(60), at(120)).unwrap();
+        record.was_whole(window, false);
+        assert!(record.may_stand(key) && record.stands_elsewhere(7, apart));
+        record.was_whole(window, true);
+        assert!(!record.may_stand(key) && !record.was_shown_since(key, before));
+        assert!(!record.stands_elsewhere(7, apart));
+        record.stands(key);
+        assert!(record.may_stand(key) && !record.may_stand(other));
+    }
+
     /// Else all readers would wait where something on the way damages every page.
     #[tokio::test(start_paused = true)]
     async fn windows_wait_apart_as_long_as_others_come_whole() {
@@ -220,10 +285,10 @@ mod tests {
         tokio::time::advance(IN_VAIN.0).await;
         assert!(!record.is_in_vain(window(7)), "nothing was answered");
         for _ in 0..IN_VAIN.1 {
-            record.was_whole(window(8));
+            record.was_whole(window(8), true);
         }
         assert!(record.is_in_vain(window(7)) && !record.is_in_vain(window(9)));
-        record.was_whole(window(7));
+        record.was_whole(window(7), true);
         assert!(!record.is_in_vain(window(7)), "it begins anew");
     }
 

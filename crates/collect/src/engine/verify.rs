@@ -21,7 +21,7 @@ use crate::{
     event::PageCount,
     known::{KeyRef, hour},
     proof::{HourRecord, Notes, Provable, hours_of, window_of},
-    reader::WindowRead,
+    reader::{MARGIN, ShownBroken, WindowRead},
     verify::{
         Finding, Missing, RowName, Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork,
         append,
@@ -53,8 +53,8 @@ struct Audit {
     /// What was read so far, and the rows of it that a rule leaves out.
     shown: Sums,
     unwanted: Vec<RowKey>,
-    /// Rows of it that cannot be read, and were not put aside lately.
-    broken: BTreeSet<RowKey>,
+    /// What of it cannot be read as a row.
+    broken: BTreeSet<ShownBroken>,
     /// Whether the source may not have shown all of it, as it did not answer for a message alone.
     may_lack: bool,
     /// The rows that were about to be sent at a stop, and that were not read yet since.
@@ -69,6 +69,28 @@ struct Healing {
     /// What is still to be read for it.
     left: Vec<Window>,
     verdict: Verdict,
+}
+
+impl Audit {
+    /// How many things of the hour cannot be read as rows, and how many of these are not remembered as put aside. The
+    /// same that windows beside each other show is one, as services look a little beyond them.
+    fn unreadable(&self) -> (u64, u64) {
+        let (mut all, mut unknown) = (0, 0);
+        let mut last: Option<&ShownBroken> = None;
+        for one in &self.broken {
+            let is_same = last.is_some_and(|last| {
+                !one.is_known
+                    && (last.row, last.before) == (one.row, one.before)
+                    && one.second - last.second <= MARGIN.num_seconds()
+            });
+            if !is_same {
+                all += 1;
+                unknown += u64::from(!one.is_known);
+                last = Some(one);
+            }
+        }
+        (all, unknown)
+    }
 }
 
 impl Verification {
@@ -152,15 +174,25 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 });
             }
         }
-        let damage = page.damage().into_iter();
-        for broken in damage.flat_map(|damage| &damage.broken) {
-            // What was put aside lately is known. Only the narrowest window is read with any.
-            if !self.known.knows(broken.key) {
-                read.shown.broken.push(KeyRef {
-                    hour: hour(read.window.start()),
-                    key: broken.key,
-                });
-            }
+        let damage = page.damage();
+        let places = damage.map(|damage| self.places(read, damage));
+        for (key, before) in places.unwrap_or_default() {
+            // What stands on every page is none of the hour.
+            let Some(before) = before else {
+                continue;
+            };
+            // Only the narrowest window is read with any that was not put aside lately.
+            let place = self.place_of(key, read.window, before);
+            let at = place.unwrap_or(read.window.start());
+            read.shown.broken.push(ShownBroken {
+                row: KeyRef {
+                    hour: hour(at),
+                    key,
+                },
+                before,
+                second: at.timestamp(),
+                is_known: place.is_some(),
+            });
         }
         read.pages += 1;
         if !read.is_completing() {
@@ -242,8 +274,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 found.is_err()
             });
             audit.unwanted.extend(unwanted.map(|row| row.key));
-            let broken = shown.broken.iter().filter(|one| one.hour == hour);
-            audit.broken.extend(broken.map(|one| one.key));
+            let broken = shown.broken.iter().filter(|one| one.row.hour == hour);
+            audit.broken.extend(broken);
             audit.may_lack |= read.completion.gave_up;
             for row in of_hour {
                 audit.unseen.remove(&row.key.message());

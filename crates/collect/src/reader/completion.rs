@@ -201,7 +201,7 @@ mod tests {
         // What cannot be read may be one of its rows.
         let broken = Broken {
             bytes: "7".into(),
-            key: RowKeyer::new([7; 16]).opaque(b"7", 0),
+            key: RowKeyer::new([7; 16]).opaque(b"7"),
             position: 1,
             newer: None,
             older: None,

@@ -334,7 +334,7 @@ mod tests {
             let later = TimeDelta::milliseconds(300);
             let broken = beside.iter().map(|(newer, older)| Broken {
                 bytes: "7".into(),
-                key: RowKeyer::new([7; 16]).opaque(b"7", 0),
+                key: RowKeyer::new([7; 16]).opaque(b"7"),
                 position: 1,
                 newer: newer.map(|second| at(second) + later),
                 older: older.map(|second| at(second) + later),

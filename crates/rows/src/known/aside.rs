@@ -5,12 +5,18 @@
 //! What is filed says so by its hour alone, which lies before there was a message trace: the files in which it
 //! is kept are as they were, and an earlier version takes the row for one of that time, which it forgets.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use chrono::{DateTime, Utc};
 
-use super::{ARRIVED, BatchId, DedupDecision, Hours, KeyRef, KnownRows, by_message::Found, hour};
-use crate::{Message, RowKey};
+use super::{
+    ARRIVED, BatchId, DedupDecision, HOUR_SECONDS, Hours, KeyRef, KnownRows, by_message::Found,
+    hour,
+};
+use crate::{Message, RowKey, Status, Window};
 
 /// Hours since 1970 under which such rows are filed: those of 1971 to 1999.
 const ASIDE: Range<u32> = 10_000..260_000;
@@ -20,6 +26,24 @@ const LATER: u32 = 400_000;
 
 /// A row that is shown again and again is filed anew after so many hours.
 const REFILED: u32 = 6;
+
+/// The place of what stands on every page: no second of an hour.
+const EVERYWHERE: u32 = 0xfff;
+
+/// So many the same in one place are told from each other.
+const MOST_SAME: u32 = 0xfff;
+
+/// The key of what cannot be read as a row, in a second of its hour, behind so many the same: in the place of the
+/// status of a row stands where it is.
+fn placed(key: RowKey, second: u32, before: usize) -> RowKey {
+    let before = u32::try_from(before).unwrap_or(MOST_SAME).min(MOST_SAME);
+    RowKey::of(key.message(), Status::of_number((before << 12) | second))
+}
+
+/// The second that a key of such a kind says.
+fn second_of(placed: RowKey) -> u32 {
+    placed.parts().1.number() & 0xfff
+}
 
 /// The hour under which a row is filed that was seen in this one, and belongs to none.
 pub(super) fn aside(seen: u32) -> u32 {
@@ -136,9 +160,69 @@ impl KnownRows {
         found.into_values().collect()
     }
 
-    /// What cannot be read as a row, and was dealt with: it is remembered for as long as a row of this
-    /// instant, and belongs to no hour.
-    pub fn put_aside(&mut self, key: RowKey, instant: DateTime<Utc>) -> KeyRef {
+    /// What cannot be read as a row, of the second of this instant, was dealt with, as so many the same were
+    /// `before`. It is known in that place alone, as the same may stand in the place of any row; should it be
+    /// mended later, it is known by its key. Both are to be remembered on the disk.
+    pub fn put_aside_at(
+        &mut self,
+        key: RowKey,
+        instant: DateTime<Utc>,
+        before: usize,
+    ) -> Vec<KeyRef> {
+        let second = instant.timestamp().rem_euclid(HOUR_SECONDS);
+        let second = u32::try_from(second).unwrap_or(0);
+        [key, placed(key, second, before)]
+            .map(|key| self.put_aside(key, instant))
+            .to_vec()
+    }
+
+    /// The same of one more that stands on every page: it is known anywhere.
+    pub fn put_aside_everywhere(&mut self, key: RowKey, seen: DateTime<Utc>) -> Vec<KeyRef> {
+        let before = self.everywhere(key);
+        [key, placed(key, EVERYWHERE, before)]
+            .map(|key| self.put_aside(key, seen))
+            .to_vec()
+    }
+
+    /// How many such stand on every page.
+    pub fn everywhere(&mut self, key: RowKey) -> usize {
+        let most = MOST_SAME as usize;
+        let is_there = |before: &usize| self.knows(placed(key, EVERYWHERE, *before));
+        (0..most).take_while(is_there).count()
+    }
+
+    /// Where what cannot be read as a row was put aside in a window: the second of each. A version before has filed
+    /// it with its hour alone, as is a row that was mended: that counts for all of the hour.
+    pub fn aside_in(&mut self, key: RowKey, window: Window) -> Vec<DateTime<Utc>> {
+        let hours = hour(window.start())..=hour(window.end());
+        let mut places = Vec::new();
+        for (filed, keys) in self.hours.all_mut() {
+            let hour = age_of(filed);
+            if !hours.contains(&hour) || keys.find(key) == Found::Nothing {
+                continue;
+            }
+            let at = |second: u32| {
+                let start = i64::from(hour) * HOUR_SECONDS;
+                DateTime::from_timestamp(start + i64::from(second), 0)
+            };
+            let same = keys.iter().filter(|one| one.same_message(key));
+            // A set may have a key twice.
+            let mut there: BTreeSet<RowKey> = same.collect();
+            if there.remove(&key) && there.is_empty() {
+                places.extend(at(0));
+            }
+            let seconds = there.into_iter().map(second_of);
+            let seconds = seconds
+                .filter(|second| *second != EVERYWHERE)
+                .filter_map(at);
+            places.extend(seconds.filter(|at| window.contains(*at)));
+        }
+        places.sort_unstable();
+        places
+    }
+
+    /// A row that was dealt with is remembered for as long as one of this instant, and belongs to no hour.
+    fn put_aside(&mut self, key: RowKey, instant: DateTime<Utc>) -> KeyRef {
         let row = KeyRef {
             hour: aside(hour(instant)),
             key,
@@ -280,6 +364,53 @@ mod tests {
             };
             assert_eq!(known.take_adopted(), [adopted]);
         }
+    }
+
+    /// The same may stand in the place of any row.
+    #[test]
+    fn what_cannot_be_read_is_known_where_it_was_put_aside() {
+        let instant = |second: i64| at(HOUR) + TimeDelta::seconds(second);
+        let window = |from, to| Window::new(instant(from), instant(to)).unwrap();
+        let mut known = KnownRows::default();
+        let mut filed = known.put_aside_at(key(1), instant(20), 0);
+        filed.extend(known.put_aside_at(key(1), instant(20), 1));
+        filed.extend(known.put_aside_at(key(1), instant(3590), 0));
+        filed.extend(known.put_aside_everywhere(key(2), instant(4000)));
+        filed.extend(known.put_aside_everywhere(key(2), instant(8000)));
+        let mut stored = BTreeMap::<u32, Vec<RowKey>>::new();
+        for row in filed {
+            stored.entry(row.hour).or_default().push(row.key);
+        }
+        for mut known in [known, KnownRows::delivered(stored)] {
+            let mut places = |from, to| known.aside_in(key(1), window(from, to));
+            assert_eq!(places(0, 3600), [20, 20, 3590].map(instant));
+            assert_eq!(places(20, 21), [instant(20); 2]);
+            assert_eq!(places(3000, 9000), [instant(3590)]);
+            for (from, to) in [(0, 20), (21, 3590), (3600, 9000), (-9000, 0)] {
+                assert!(places(from, to).is_empty(), "{from} {to}");
+            }
+            assert!(known.aside_in(key(2), window(0, 9000)).is_empty());
+            assert_eq!((known.everywhere(key(1)), known.everywhere(key(2))), (0, 2));
+            assert_eq!(known.everywhere(key(3)), 0);
+            // One that can be mended is known by its key.
+            assert!(known.knows(key(1)) && known.knows(key(2)));
+        }
+    }
+
+    #[test]
+    fn what_a_version_before_has_put_aside_is_known_in_its_hour() {
+        let mut known = KnownRows::default();
+        _ = known.put_aside(key(1), at(HOUR));
+        let mut places = |from, to| {
+            let window = Window::new(at(from), at(to)).unwrap();
+            known.aside_in(key(1), window).len()
+        };
+        assert_eq!([places(HOUR, HOUR + 1), places(HOUR - 1, HOUR)], [1, 1]);
+        assert_eq!(
+            [places(HOUR + 1, HOUR + 2), places(HOUR - 3, HOUR - 1)],
+            [0, 0]
+        );
+        assert_eq!(known.everywhere(key(1)), 0);
     }
 
     #[test]

@@ -44,7 +44,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Provable::Yes(_) | Provable::Open => return self.leave_aside(hour, None).await,
         };
         let HourRecord { sums, notes, .. } = *record;
-        let lost = notes.unaccounted(audit.broken.len() as u64);
+        // The letters of an hour that was sent again may be of an earlier record, and are remembered.
+        let (all, unknown) = audit.unreadable();
+        let lost = notes.unaccounted(all).min(unknown);
         let mut verdict = Verdict {
             parts: audit.parts,
             accepted: sums.rows(),

@@ -87,6 +87,8 @@ pub(super) struct Bench {
     pub(super) hides_links: AtomicBool,
     /// Whether the same item that is no row stands on each page.
     pub(super) is_damaged: AtomicBool,
+    /// Whether no page has a row.
+    pub(super) is_bare_of_rows: AtomicBool,
     /// Whether no batch has an answer.
     pub(super) is_silent: AtomicBool,
     /// Whether rows are bare numbers, in which nothing can be hidden.
@@ -434,6 +436,9 @@ impl Source for Benched {
             .filter(|(_, (received, _))| is_unbounded || shown.contains(*received))
             .map(|(n, mail)| (n, *mail))
             .collect();
+        if bench.is_bare_of_rows.load(Ordering::Relaxed) {
+            rows.clear();
+        }
         let hides_links = bench.hides_links.load(Ordering::Relaxed);
         rows.sort_by_key(|(_, (received, _))| *received);
         if hides_links {
@@ -460,7 +465,7 @@ impl Source for Benched {
             let mut key = key(keyer, event);
             if let Some((_, ways)) = to_mend.as_mut().filter(|(row, _)| *row == n) {
                 *ways = ways.map(|ways| ways + 1);
-                key = keyer.opaque(&ways.unwrap_or(0).to_le_bytes(), 0);
+                key = keyer.opaque(&ways.unwrap_or(0).to_le_bytes());
                 mended.push(key);
             }
             let span = RowSpan::new(start..all.len(), key, Some(received));
@@ -472,7 +477,7 @@ impl Source for Benched {
         let items = [is_damaged.then_some("null"), is_broken.then_some("7")];
         let items = items.into_iter().flatten().map(|item| Broken {
             bytes: item.into(),
-            key: keyer.opaque(item.as_bytes(), 0),
+            key: keyer.opaque(item.as_bytes()),
             position: 1,
             newer: None,
             older: None,

@@ -168,6 +168,59 @@ fn what_is_no_row_and_stands_on_every_page_keeps_no_row_back() {
     });
 }
 
+/// They are no answers: else the rows of that time would count as read.
+#[test]
+fn pages_with_nothing_but_what_is_no_row_are_an_outage() {
+    on_virtual_time(async {
+        // Whether the same has stood on every page before.
+        for is_known in [false, true] {
+            let bench = Bench::new(60);
+            bench.is_damaged.store(is_known, Ordering::Relaxed);
+            let position = || bench.disk.checkpoint.lock().unwrap().unwrap();
+            let script = async {
+                bench.collects().await;
+                bench.is_damaged.store(true, Ordering::Relaxed);
+                bench.is_bare_of_rows.store(true, Ordering::Relaxed);
+                let begun = bench.clock.now();
+                let letters = kept_letters(&bench).await;
+                tokio::time::sleep(Duration::from_secs(600)).await;
+                assert!(position() <= begun, "{is_known}: {}", position());
+                assert_eq!(kept_letters(&bench).await, letters, "{is_known}");
+                let received = begun + TimeDelta::minutes(5);
+                bench.rows.lock().unwrap().push((received, false));
+                bench.is_bare_of_rows.store(false, Ordering::Relaxed);
+                bench.is_damaged.store(false, Ordering::Relaxed);
+                let is_over = async || position() > received;
+                bench.until("it counts as read", is_over).await;
+            };
+            bench.lives(End::Stop, script).await;
+            let rows = bench.rows.lock().unwrap().len();
+            assert_eq!(bench.sent.lock().unwrap().len(), rows, "{is_known}");
+            assert_eq!(bench.times(), [1]);
+        }
+    });
+}
+
+/// The same may stand in the place of any row.
+#[test]
+fn what_was_put_aside_once_is_looked_into_in_another_place() {
+    on_virtual_time(async {
+        let bench = Bench::new(60);
+        *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(470));
+        let script = async {
+            let is_kept = async || kept_letters(&bench).await == 1;
+            bench.until("it is a letter", is_kept).await;
+            bench.collects().await;
+            assert_eq!(kept_letters(&bench).await, 1, "it is known there");
+            *bench.broken.lock().unwrap() = Some(bench.clock.now());
+            let is_kept = async || kept_letters(&bench).await == 2;
+            bench.until("so is the other", is_kept).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.times(), [1]);
+    });
+}
+
 /// The requests that find out whether the source is back get it, too.
 #[test]
 fn what_is_no_row_and_stands_on_every_page_does_not_prolong_an_outage() {
