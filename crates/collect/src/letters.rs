@@ -192,7 +192,7 @@ impl Letters {
     }
 
     /// Keeps what cannot be delivered: on return it is safe on the disk, under this id; none when a
-    /// person must make room first. The same content is kept once. What is too long for one file is kept in
+    /// person must make room first. The same event is kept once. What is too long for one file is kept in
     /// parts, and the id is that of the first.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ impl Letters {
         undelivered: Undelivered,
     ) -> io::Result<Option<String>> {
         let letter = Letter {
-            id: id(&self.owner.intake, &undelivered.content),
+            id: undelivered.id(&self.owner.intake),
             time: now,
             reason: undelivered.reason,
             intake: self.owner.intake.clone(),
@@ -352,6 +352,19 @@ fn line(value: &impl Serialize) -> io::Result<Bytes> {
 
 fn id(intake: &str, content: &Content) -> String {
     hex(intake.as_bytes(), content.text().as_bytes())
+}
+
+impl Undelivered {
+    /// Tells it from others. What is no event, `null` say, may stand in several places, of which the reason tells.
+    fn id(&self, intake: &str) -> String {
+        match &self.content {
+            Content::Event(_) => id(intake, &self.content),
+            content => hex(
+                intake.as_bytes(),
+                format!("{}\n{}", self.reason, content.text()).as_bytes(),
+            ),
+        }
+    }
 }
 
 /// The first 64 bits of a hash, in hexadecimal digits.

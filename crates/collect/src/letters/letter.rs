@@ -18,7 +18,8 @@ const SHORT: usize = 2 << 20;
 /// A letter as it lies in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
-    /// Tells it from others: a hash of intake and content, so that the same content is kept once.
+    /// Tells it from others: a hash of intake and content, so that the same event is kept once. Of what is no
+    /// event it is a hash of the reason, too.
     pub id: String,
     /// When it was kept.
     pub time: DateTime<Utc>,
