@@ -2,8 +2,8 @@
 //!
 //! While a wrong clock is believed that runs ahead, windows are read before they have happened, and
 //! readings count as later than they were. When the time goes back, what was read since it had leapt
-//! ahead is doubted. So that a restart does not end that, the leap is kept with the timeline; what has passed
-//! while nothing ran, the local clock tells.
+//! ahead is doubted. So that a restart does not end that, the time that was seen is kept with the timeline; what
+//! has passed while nothing ran, the local clock tells.
 //!
 //! A machine that has slept leaps ahead, too, and rightly: both clocks agree then. When both have agreed for an
 //! hour, the leap is forgotten. Until then nothing becomes final that was read since: what is final cannot be
@@ -91,9 +91,10 @@ impl Leaps {
         }
     }
 
-    /// What the next process is to know, as it is `now`; none when there is no leap to be doubted.
+    /// What the next process is to know, as it is `now`: also where no leap is doubted, as the next time that is
+    /// told may be one. None before a time was told.
     pub(crate) fn kept(&self, now: Reading) -> Option<KeptLeaps> {
-        let seen = self.seen.filter(|_| !self.ahead.is_empty())?;
+        let seen = self.seen?;
         let wall = |instant| now.wall.checked_sub_signed(now.since(instant));
         let leap = |leap: &Leap| {
             Some(KeptLeap {
@@ -261,6 +262,38 @@ mod tests {
         let day = 60 + HELD.as_secs();
         let later = Leaps::restored(kept.clone(), reading(day));
         assert_eq!(later.surely(at(9000), reading(day).instant), at(9000));
+    }
+
+    /// A process may begin with a service whose time is wrong.
+    #[test]
+    fn a_leap_that_a_process_begins_with_is_doubted_when_the_time_goes_back() {
+        let start = Instant::now();
+        let at = |seconds: i64| DateTime::from_timestamp(100_000 + seconds, 0).unwrap();
+        let now = |time: i64, passed: u64| Moment {
+            time: at(time),
+            instant: start + Duration::from_secs(passed),
+        };
+        let skew = |seconds| Some(TimeDelta::seconds(seconds));
+        let reading = |passed: u64| Reading {
+            wall: at(i64::try_from(passed).unwrap()),
+            instant: start + Duration::from_secs(passed),
+        };
+        let mut before = Leaps::default();
+        assert_eq!(before.look(now(0, 0), skew(0)), None);
+        let kept = before.kept(reading(10)).unwrap();
+        let mut leaps = Leaps::restored(kept, reading(60));
+        assert_eq!(leaps.look(now(9060, 60), skew(9000)), None);
+        let sure = leaps.surely(at(5000), start + Duration::from_secs(5000));
+        assert_eq!(sure, at(60), "what comes late is not final");
+        let back = leaps.look(now(5000, 5000), skew(0));
+        assert_eq!(back, Some(at(9060)));
+        // The local clock is as wrong as before.
+        let mut before = Leaps::default();
+        assert_eq!(before.look(now(9000, 0), skew(9000)), None);
+        let kept = before.kept(reading(10)).unwrap();
+        let mut leaps = Leaps::restored(kept, reading(60));
+        assert_eq!(leaps.look(now(9060, 60), skew(9000)), None);
+        assert!(leaps.ahead.is_empty());
     }
 
     /// Where no answer tells the time, it is not known of a machine that it has only slept.
