@@ -80,9 +80,14 @@ impl Gunzip {
                 self.is_inside = true;
             }
             let left = max_body.saturating_sub(body.len());
-            let room = body.room(ROOM);
             // One more byte tells whether the answer is too long.
-            let most = room.len().min(left.saturating_add(1));
+            let mut beyond = [0];
+            let room = match left {
+                0 => &mut beyond[..],
+                // Else a buffer that is nearly full would be doubled.
+                _ => body.room(left.min(ROOM)),
+            };
+            let most = room.len().min(left.max(1));
             let room = room.get_mut(..most).unwrap_or_default();
             let before = (self.inflater.total_in(), self.inflater.total_out());
             let status = self
