@@ -15,9 +15,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use self::display::Display;
-pub(super) use self::{outcome::OrderOutcome, presence::Presence};
+pub(super) use self::{
+    outcome::{OrderOutcome, refuse},
+    presence::Presence,
+};
 use super::{
-    offline_session::{self, CommandError, StoppedBefore},
+    offline_session::{self, StoppedBefore},
     screen::print_document,
 };
 use crate::triggers::backfill::{self, Task};
@@ -93,15 +96,6 @@ pub(super) struct OrderWords {
     pub(super) none: &'static str,
     /// Its progress cannot be read.
     pub(super) unreadable: &'static str,
-}
-
-/// What is wished for cannot be begun.
-pub(super) fn refuse<T>(sentence: &str) -> anyhow::Result<T> {
-    Err(CommandError {
-        code: UNUSABLE,
-        sentence: sentence.to_owned(),
-    }
-    .into())
 }
 
 /// Does what is wished of a trigger: of this one, or of the only one that the configuration fits.

@@ -1,8 +1,10 @@
 //! Where a collection stands, in the state file that the Python module of this trigger uses too.
 
+mod position;
+
 use std::{io, sync::Arc};
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
     CheckpointStore,
     coverage::Stage,
@@ -13,6 +15,8 @@ use microsoft::TokenCache;
 use sekoia::{Log, Peek, StateFile, Storage, StorageError};
 use serde_json::{Map, Value, json};
 
+pub(super) use self::position::with_checkpoint;
+use self::position::{checkpoint_in, text};
 use super::{
     first_start,
     formats::{STATE_VERSION, VERSION},
@@ -339,38 +343,6 @@ fn delivered_until(
     }
 }
 
-/// The checkpoint in a state; what stands in its place when it is not a date.
-fn checkpoint_in(object: &Map<String, Value>) -> Option<Result<DateTime<Utc>, String>> {
-    let value = object.get(CHECKPOINT)?;
-    let date = value.as_str().and_then(parse);
-    Some(date.ok_or_else(|| {
-        let text = value.to_string();
-        let shown = text.get(..text.floor_char_boundary(SHOWN));
-        shown.unwrap_or_default().to_owned()
-    }))
-}
-
-/// The date as Python's `isoformat` and others write it; without a zone it is UTC.
-fn parse(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(zoned) => Some(zoned.to_utc()),
-        Err(_) => ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
-            .iter()
-            .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-            .map(|utc| utc.and_utc()),
-    }
-}
-
-/// As Python's `isoformat` writes it, so that the Python module can go on from here.
-fn text(checkpoint: DateTime<Utc>) -> String {
-    checkpoint.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string()
-}
-
-pub(super) fn with_checkpoint(checkpoint: DateTime<Utc>) -> String {
-    json!({ CHECKPOINT: text(checkpoint) }).to_string()
-}
-
 /// Keeps the checkpoint in the state file, and whose it is once a token has told that.
 #[derive(Debug)]
 pub(super) struct ContextFile {
@@ -426,7 +398,7 @@ mod tests {
     use collect::{coverage::Coverage, evidence::Loss, lateness::Lateness};
     use rows::Window;
 
-    use super::*;
+    use super::{position::parse, *};
 
     fn hour(hours: i64) -> DateTime<Utc> {
         parse("2026-05-04T00:00:00Z").unwrap() + TimeDelta::hours(hours)

@@ -1,15 +1,18 @@
 //! Runs a trigger again and again until the stop (E-02 to E-07).
 
+mod outcome;
+
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use base::{http::chain, retry::Backoff};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
     sync::watch,
-    task::{JoinError, JoinHandle},
+    task::JoinHandle,
     time::{self, Instant},
 };
 
+use self::outcome::outcome;
 use super::{
     RunError,
     config::SettingsMap,
@@ -392,22 +395,6 @@ async fn answered(asking: &mut Option<Asking<'_>>) -> Answer {
 fn is_hopeless(errors: u32, uptime: Duration, since_delivery: Duration) -> bool {
     const DAY: Duration = Duration::from_secs(86_400);
     errors >= 5 && uptime >= Duration::from_secs(1800) && since_delivery >= uptime.min(5 * DAY) / 5
-}
-
-fn outcome(ended: Result<Result<(), RunError>, JoinError>) -> Result<(), RunError> {
-    ended.unwrap_or_else(|error| Err(RunError::failed(panicked(error))))
-}
-
-fn panicked(error: JoinError) -> String {
-    let payload = match error.try_into_panic() {
-        Ok(payload) => payload,
-        Err(error) => return error.to_string(),
-    };
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned());
-    format!("the trigger panicked: {}", text.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -2,6 +2,18 @@
 
 use collect::order::{OrderPhase, RangeOrder, RangeProgress, RangeWork};
 
+use super::UNUSABLE;
+use crate::cli::offline_session::CommandError;
+
+/// What is wished for cannot be begun.
+pub(in crate::cli) fn refuse<T>(sentence: &str) -> anyhow::Result<T> {
+    Err(CommandError {
+        code: UNUSABLE,
+        sentence: sentence.to_owned(),
+    }
+    .into())
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum OrderOutcome {
     Done,

@@ -21,7 +21,7 @@ mod pauses;
 
 use std::time::Duration;
 
-use base::retry::{Backoff, drawn};
+use base::retry::Backoff;
 use tokio::time::Instant;
 
 use crate::ErrorClass;
@@ -233,28 +233,6 @@ impl ServiceHealth {
         }
     }
 
-    /// When a reader may ask, if that is later than now.
-    pub(crate) fn held_until(&self, reader: usize, now: Instant) -> Option<Instant> {
-        let own = self.readers.get(reader).and_then(|reader| reader.hold);
-        self.held_by(own, now)
-    }
-
-    /// When a reader may ask after what has failed, if that is later than now.
-    pub(crate) fn failure_holds(&self, reader: usize, now: Instant) -> Option<Instant> {
-        let own = self.readers.get(reader).and_then(|reader| reader.hold);
-        self.held_by(own.filter(|hold| hold.has_failed), now)
-    }
-
-    fn held_by(&self, own: Option<Hold>, now: Instant) -> Option<Instant> {
-        let holds = [
-            own.map(|hold| hold.until),
-            self.gate.map(|gate| gate.until),
-            self.not_before,
-        ];
-        let until = holds.into_iter().flatten().max();
-        until.filter(|until| *until > now)
-    }
-
     /// Until when nobody asks, as the source has wished so.
     fn stands_until(&self, now: Instant) -> Option<Instant> {
         self.not_before.filter(|until| *until > now)
@@ -405,28 +383,6 @@ impl ServiceHealth {
         }
     }
 
-    /// A reader's window cannot be read like this, and will be asked for in another way. How long it pauses.
-    pub(crate) fn asks_otherwise(&mut self, reader: usize, now: Instant) -> Duration {
-        self.pause(reader, now, true, |one| {
-            one.suspect = None;
-            one.narrowing.next_pause(None)
-        })
-    }
-
-    /// A reader has read a narrow window, and goes on with the next one at a walk: the source has failed at
-    /// wider ones.
-    pub(crate) fn walks(&mut self, reader: usize, now: Instant) {
-        self.paces(reader, drawn(WALK.0, WALK.1), now);
-    }
-
-    /// A reader's window cannot be read, and there is no other way to ask for it. How long it pauses.
-    pub(crate) fn asks_seldom(&mut self, reader: usize, now: Instant) -> Duration {
-        self.pause(reader, now, true, |one| {
-            one.suspect = None;
-            one.slow.next_pause(None)
-        })
-    }
-
     pub(crate) fn window_read(&mut self, reader: usize) {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.narrowing.reset();
@@ -451,20 +407,6 @@ impl ServiceHealth {
             let before = reader.suspect.replace(answers);
             before.is_some_and(|before| answers > before)
         })
-    }
-
-    /// Pauses a reader for this long, also when others are answered.
-    pub(crate) fn hold(&mut self, reader: usize, pause: Duration, now: Instant) {
-        self.pause(reader, now, true, |_| pause);
-    }
-
-    /// The same where nothing has failed.
-    pub(crate) fn paces(&mut self, reader: usize, pause: Duration, now: Instant) {
-        self.hold(reader, pause, now);
-        let hold = self.readers.get_mut(reader);
-        if let Some(hold) = hold.and_then(|reader| reader.hold.as_mut()) {
-            hold.has_failed = false;
-        }
     }
 
     /// Whether everything has been refused long enough to call for help, once until something heals. A

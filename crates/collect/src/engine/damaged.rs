@@ -17,18 +17,9 @@ use crate::{
     proof::Notes,
     reader::{
         MARGIN,
-        doubt::{DamagedAnswer, Doubt, PageFate, around, long_pause, traces},
+        doubt::{DamagedAnswer, Doubt, PageFate, around, has_rows_of, long_pause, traces},
     },
 };
-
-/// Whether a page has a row of its window, of which all is certain.
-pub(super) fn has_rows_of<L>(page: &Page<L>, window: Window) -> bool {
-    let mended = page.damage().map(|damage| damage.mended.as_slice());
-    let mended = mended.unwrap_or_default();
-    page.spans()
-        .iter()
-        .any(|row| row.received.is_some_and(|at| window.contains(at)) && !mended.contains(&row.key))
-}
 
 /// Where what a page shows of a window may be: services look a little beyond it.
 fn near(window: Window) -> Window {

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Newest, Sink, Source, Store,
     decide::pending::Read,
-    engine::{Answer, Collector, Flow, damaged::has_rows_of, walk::is_paced},
-    reader::{Reader, WindowRead, trail::WalkStep},
+    engine::{Answer, Collector, Flow, walk::is_paced},
+    reader::{Reader, WindowRead, doubt::has_rows_of, trail::WalkStep},
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {

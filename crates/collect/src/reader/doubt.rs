@@ -8,7 +8,7 @@ use std::{
 
 use base::retry::drawn;
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
-use rows::{Damage, RowKey, Window};
+use rows::{Damage, Page, RowKey, Window};
 
 /// The same page is asked for again after each of these pauses, over two minutes: mostly it comes
 /// whole then.
@@ -167,6 +167,15 @@ pub(crate) fn around(damage: &Damage, window: Window) -> Option<Window> {
     let start = oldest.unwrap_or(window.start()).max(window.start());
     let end = newest.unwrap_or(window.end()).min(window.end());
     Window::new(start, end).filter(|around| *around != window)
+}
+
+/// Whether a page has a row of its window, of which all is certain.
+pub(crate) fn has_rows_of<L>(page: &Page<L>, window: Window) -> bool {
+    let mended = page.damage().map(|damage| damage.mended.as_slice());
+    let mended = mended.unwrap_or_default();
+    page.spans()
+        .iter()
+        .any(|row| row.received.is_some_and(|at| window.contains(at)) && !mended.contains(&row.key))
 }
 
 #[cfg(test)]
