@@ -383,32 +383,6 @@ impl ServiceHealth {
         }
     }
 
-    pub(crate) fn window_read(&mut self, reader: usize) {
-        if let Some(reader) = self.readers.get_mut(reader) {
-            reader.narrowing.reset();
-        }
-        self.calm();
-    }
-
-    /// A reader begins another window.
-    pub(crate) fn begun(&mut self, reader: usize) {
-        if let Some(reader) = self.readers.get_mut(reader) {
-            reader.suspect = None;
-            (reader.contrary, reader.in_a_row) = (0, 0);
-            reader.seen = None;
-        }
-    }
-
-    /// A reader's window failed in a way that a narrower one may cure. Whether to make it narrower:
-    /// another window was answered since the last time.
-    pub(crate) fn is_too_wide(&mut self, reader: usize) -> bool {
-        let answers = self.answers;
-        self.readers.get_mut(reader).is_some_and(|reader| {
-            let before = reader.suspect.replace(answers);
-            before.is_some_and(|before| answers > before)
-        })
-    }
-
     /// Whether everything has been refused long enough to call for help, once until something heals. A
     /// single page that cannot be read is no reason: it may be read one day, and the others go on.
     fn is_time_to_call(&mut self, now: Instant) -> bool {

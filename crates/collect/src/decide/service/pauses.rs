@@ -1,4 +1,4 @@
-//! How long a reader, or all of them, pause after a failure.
+//! How long a reader, or all of them, pause after a failure, and what ends that for a reader.
 
 use std::time::Duration;
 
@@ -162,5 +162,31 @@ impl ServiceHealth {
         if let Some(hold) = hold.and_then(|reader| reader.hold.as_mut()) {
             hold.has_failed = false;
         }
+    }
+
+    pub(crate) fn window_read(&mut self, reader: usize) {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.narrowing.reset();
+        }
+        self.calm();
+    }
+
+    /// A reader begins another window.
+    pub(crate) fn begun(&mut self, reader: usize) {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.suspect = None;
+            (reader.contrary, reader.in_a_row) = (0, 0);
+            reader.seen = None;
+        }
+    }
+
+    /// A reader's window failed in a way that a narrower one may cure. Whether to make it narrower:
+    /// another window was answered since the last time.
+    pub(crate) fn is_too_wide(&mut self, reader: usize) -> bool {
+        let answers = self.answers;
+        self.readers.get_mut(reader).is_some_and(|reader| {
+            let before = reader.suspect.replace(answers);
+            before.is_some_and(|before| answers > before)
+        })
     }
 }
