@@ -49,7 +49,7 @@ struct Leap {
     instant: Instant,
 }
 
-/// Leaps ahead that are not confirmed, for the next process.
+/// What the next process is to know: the last time that was seen, and leaps ahead that are not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptLeaps {
     /// Oldest first.

@@ -297,7 +297,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// The next page of a window was taken in: what of it cannot be read counts.
+    /// Counts the things on a page that cannot be read. The page was taken in.
     pub(super) fn count_unreadable(&mut self, page: &Page<S::Link>, read: &mut WindowRead<S, K>) {
         let Some(damage) = page.damage() else {
             return;
@@ -309,7 +309,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// For each thing on the next page of a window that cannot be read, how many the same the window has shown
+    /// For each thing on the next page of a window that cannot be read, how many equal ones the window has shown
     /// before; none for what stands on every page.
     pub(super) fn places(
         &mut self,

@@ -79,8 +79,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// The schedule is made anew by `begin`, as soon as the source's time is known: what a start finds
     /// is not judged by the local clock alone. Until then `missing` counts as the oldest instant that is
-    /// missing, for people. A process before has seen `leaps` ahead of the time, and could not tell whether
-    /// rightly.
+    /// missing, for people. `leaps` is what a process before has seen of the time.
     #[must_use]
     pub fn beginning(
         mut self,
@@ -96,7 +95,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self
     }
 
-    /// Leaps of the time that are not confirmed, for the next process.
+    /// What is known of leaps of the time, for the next process.
     pub(super) fn leaps(&self) -> Option<KeptLeaps> {
         self.waiting.leaps.kept(self.parts.clock.reading())
     }

@@ -53,7 +53,7 @@ struct Audit {
     /// What was read so far, and the rows of it that a rule leaves out.
     shown: Sums,
     unwanted: Vec<RowKey>,
-    /// What of it cannot be read as a row.
+    /// Things of the hour that cannot be read as rows.
     broken: BTreeSet<ShownBroken>,
     /// Whether the source may not have shown all of it, as it did not answer for a message alone.
     may_lack: bool,

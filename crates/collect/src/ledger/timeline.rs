@@ -49,7 +49,7 @@ pub struct Timeline {
     /// kept it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_mark: Option<u32>,
-    /// The time leapt ahead, and nobody knows yet whether rightly.
+    /// The last time that was seen, and by how much it has leapt ahead where nobody knows yet whether rightly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaps: Option<KeptLeaps>,
 }

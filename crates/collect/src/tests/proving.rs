@@ -79,6 +79,14 @@ async fn ended<W: RangeWork>(bench: &Bench, order: &RangeOrder<W>) {
     bench.until("the order has ended", has_ended).await;
 }
 
+/// Something that cannot be read as a row is put aside, and all else is collected.
+async fn puts_aside(bench: &Bench) {
+    *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(470));
+    let is_kept = async || kept_letters(bench).await == 1;
+    bench.until("it is a letter", is_kept).await;
+    bench.collects().await;
+}
+
 /// How many dead letters there are.
 async fn kept_letters(bench: &Bench) -> usize {
     let mut letters = 0;

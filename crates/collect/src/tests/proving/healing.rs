@@ -341,13 +341,7 @@ fn rows_that_no_intake_took_do_not_account_for_one_that_cannot_be_read() {
 fn what_was_put_aside_in_one_hour_does_not_account_for_the_same_in_another() {
     on_virtual_time(async {
         let bench = Bench::new(60);
-        *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(470));
-        let script = async {
-            let is_kept = async || kept_letters(&bench).await == 1;
-            bench.until("it is a letter", is_kept).await;
-            bench.collects().await;
-        };
-        bench.lives(End::Stop, script).await;
+        bench.lives(End::Stop, puts_aside(&bench)).await;
         *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(130));
         let mut expected = PROVEN;
         expected[2] = Finding::Unprovable;

@@ -206,11 +206,8 @@ fn pages_with_nothing_but_what_is_no_row_are_an_outage() {
 fn what_was_put_aside_once_is_looked_into_in_another_place() {
     on_virtual_time(async {
         let bench = Bench::new(60);
-        *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(470));
         let script = async {
-            let is_kept = async || kept_letters(&bench).await == 1;
-            bench.until("it is a letter", is_kept).await;
-            bench.collects().await;
+            puts_aside(&bench).await;
             assert_eq!(kept_letters(&bench).await, 1, "it is known there");
             *bench.broken.lock().unwrap() = Some(bench.clock.now());
             let is_kept = async || kept_letters(&bench).await == 2;
