@@ -95,6 +95,13 @@ impl SourceTime {
         }
     }
 
+    /// How far the source's time is ahead of what is certain, where that is too far for both clocks to be right
+    /// by chance.
+    pub fn ahead(&self) -> Option<TimeDelta> {
+        let by = self.now - self.certain?;
+        Some(by).filter(|by| *by > DISAGREEING)
+    }
+
     /// What both clocks say is older than `retention`, up to this instant; none when one of them is
     /// not known.
     pub fn kept_since(&self, retention: TimeDelta) -> Option<DateTime<Utc>> {

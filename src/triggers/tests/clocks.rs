@@ -220,6 +220,31 @@ fn dates_that_run_ahead_for_longer_than_rows_settle_lose_nothing() {
     }
 }
 
+/// No time was seen before: it began too late, and read all of it before it had happened.
+#[test]
+fn dates_that_run_ahead_from_the_very_first_start_on_lose_nothing() {
+    for trigger in [OAUTH, ACCOUNT] {
+        let mut scenario = even_mail(0.02, 60, 1);
+        let lie = Event::outage(0, endpoint(trigger), 3 * HOUR, Fault::date_ahead(7200));
+        scenario.timeline = vec![lie, at(5 * HOUR, Action::StopTraffic)];
+        let (early, late) = (30 * MINUTE, 3 * HOUR + MINUTE);
+        for lives in [
+            vec![life(8 * HOUR, Ending::Stop, 0)],
+            vec![
+                life(early, Ending::Kill, MINUTE),
+                life(7 * HOUR, Ending::Stop, 0),
+            ],
+            vec![
+                life(late, Ending::Stop, MINUTE),
+                life(4 * HOUR, Ending::Stop, 0),
+            ],
+        ] {
+            scenario.lives = lives;
+            is_unharmed(trigger, &scenario, "two hours ahead");
+        }
+    }
+}
+
 /// Graph refuses windows that end in its future.
 #[test]
 fn without_dates_a_clock_that_is_ahead_asks_for_what_has_passed() {

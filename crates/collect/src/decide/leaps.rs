@@ -5,6 +5,9 @@
 //! ahead is doubted. So that a restart does not end that, the time that was seen is kept with the timeline; what
 //! has passed while nothing ran, the local clock tells.
 //!
+//! Of a very first start nobody knows what the time was before: where the source's clock is far ahead of the local
+//! one, it counts as a leap from there, and the collection has begun too late by it.
+//!
 //! A machine that has slept leaps ahead, too, and rightly: both clocks agree then. When both have agreed for an
 //! hour, the leap is forgotten. Until then nothing becomes final that was read since: what is final cannot be
 //! doubted any more. Where the source tells no time, nothing tells a sleep from a wrong clock: each leap is
@@ -47,6 +50,15 @@ struct Leap {
     by: TimeDelta,
     /// When, by the monotonic clock.
     instant: Instant,
+}
+
+/// A leap ahead that was wrong, as the time has gone back since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UndoneLeap {
+    /// When it was, by its clock. Of several the first, as nobody knows which of them is undone.
+    pub(crate) since: DateTime<Utc>,
+    /// How far that clock was ahead, at the most.
+    pub(crate) by: TimeDelta,
 }
 
 /// What the next process is to know: the last time that was seen, and leaps ahead that are not confirmed.
@@ -110,6 +122,20 @@ impl Leaps {
         })
     }
 
+    /// A time is told for the first time of all, and it is `ahead` of the local clock. Nothing where another was
+    /// seen before.
+    pub(crate) fn begin(&mut self, now: Moment, ahead: Option<TimeDelta>) {
+        if self.seen.is_some() {
+            return;
+        }
+        self.seen = Some(now);
+        self.ahead.extend(ahead.map(|by| Leap {
+            since: now.time,
+            by,
+            instant: now.instant,
+        }));
+    }
+
     /// What of the time that has passed for `certain` has passed also if a leap ahead was wrong.
     pub(crate) fn surely(&self, certain: DateTime<Utc>, now: Instant) -> DateTime<Utc> {
         let is_held = |leap: &&Leap| now.saturating_duration_since(leap.instant) < HELD;
@@ -119,9 +145,8 @@ impl Leaps {
     }
 
     /// It is `now`, and the source's clock is ahead of the local one by `skew`, if that is known. When the
-    /// time had leapt ahead, if it has gone back by most of that: of several such leaps the first, as nobody
-    /// knows which of them is undone.
-    pub(crate) fn look(&mut self, now: Moment, skew: Option<TimeDelta>) -> Option<DateTime<Utc>> {
+    /// time had leapt ahead, if it has gone back by most of that.
+    pub(crate) fn look(&mut self, now: Moment, skew: Option<TimeDelta>) -> Option<UndoneLeap> {
         let seen = self.seen.replace(now)?;
         let passed = now.instant.saturating_duration_since(seen.instant);
         let expected = TimeDelta::from_std(passed)
@@ -145,9 +170,13 @@ impl Leaps {
         }
         let back = -jump;
         let is_undone = |leap: &Leap| back > SAME && back * 2 >= leap.by;
-        let first = self.ahead.iter().find(|leap| is_undone(leap))?.since;
+        let first = self.ahead.iter().find(|leap| is_undone(leap))?;
+        let undone = UndoneLeap {
+            since: first.since,
+            by: first.by.max(back),
+        };
         self.ahead.retain(|leap| !is_undone(leap));
-        Some(first)
+        Some(undone)
     }
 
     fn leapt(&mut self, leap: Leap) {
@@ -166,220 +195,4 @@ impl Leaps {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What is doubted after each look: seconds of the source's time, of ours, and how far both clocks are
-    /// apart.
-    fn doubted(looks: &[(i64, u64, i64)]) -> Vec<Option<i64>> {
-        let (mut leaps, start) = (Leaps::default(), Instant::now());
-        let looks = looks.iter().map(|(time, passed, skew)| {
-            let now = Moment {
-                time: DateTime::from_timestamp(*time, 0).unwrap(),
-                instant: start + Duration::from_secs(*passed),
-            };
-            let skew = Some(TimeDelta::seconds(*skew));
-            leaps.look(now, skew).map(|since| since.timestamp())
-        });
-        looks.collect()
-    }
-
-    #[test]
-    fn what_was_read_while_the_time_ran_ahead_is_doubted_when_it_goes_back() {
-        let ahead = [
-            (1000, 0, 0),
-            (1060, 60, 0),
-            (4720, 120, 3600),
-            (5320, 720, 3600),
-            (1780, 780, 0),
-            (1840, 840, 0),
-        ];
-        assert_eq!(doubted(&ahead), [None, None, None, None, Some(4720), None]);
-        let twice = [(1000, 0, 0), (2000, 10, 990), (9000, 20, 0), (1030, 30, 0)];
-        assert_eq!(doubted(&twice), [None, None, None, Some(2000)]);
-    }
-
-    /// What is final is not doubted any more when the time goes back.
-    #[test]
-    fn nothing_that_was_read_since_a_leap_is_final_until_both_clocks_agree_or_for_a_day() {
-        // What is sure after so many seconds, when the local clock says that all of them have passed.
-        let sure = |skew: i64, last: u64| {
-            let (mut leaps, start) = (Leaps::default(), Instant::now());
-            let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
-            for (ahead, passed) in [(0, 0), (7200, 60), (7200, last)] {
-                let now = Moment {
-                    time: at(1000 + ahead + i64::try_from(passed).unwrap()),
-                    instant: start + Duration::from_secs(passed),
-                };
-                let skew = Some(TimeDelta::seconds(skew));
-                assert_eq!(leaps.look(now, skew), None);
-            }
-            let local = at(1000 + i64::try_from(last).unwrap());
-            let now = start + Duration::from_secs(last);
-            leaps.surely(local, now).timestamp() - 1000
-        };
-        assert_eq!(sure(7200, 10_000), 60);
-        assert_eq!(sure(7200, 60 + 86_399), 60);
-        assert_eq!(sure(7200, 60 + 86_400), 60 + 86_400);
-        assert_eq!(sure(0, 60 + 3599), 60);
-        assert_eq!(sure(0, 60 + 3600), 60 + 3600, "the machine has slept");
-    }
-
-    /// Else what was read while the time ran ahead is final after a restart, however early that was.
-    #[test]
-    fn a_leap_is_doubted_over_a_restart() {
-        let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
-        let (start, skew) = (Instant::now(), Some(TimeDelta::seconds(3600)));
-        let reading = |passed: u64| Reading {
-            wall: at(1000 + i64::try_from(passed).unwrap()),
-            instant: start + Duration::from_secs(passed),
-        };
-        let moment = |ahead: i64, passed: u64| Moment {
-            time: reading(passed).wall + TimeDelta::seconds(ahead),
-            instant: reading(passed).instant,
-        };
-        let mut leaps = Leaps::default();
-        assert_eq!(leaps.kept(reading(0)), None);
-        assert_eq!(leaps.look(moment(0, 0), Some(TimeDelta::zero())), None);
-        assert_eq!(leaps.look(moment(3600, 60), skew), None);
-        assert_eq!(leaps.look(moment(3600, 600), skew), None);
-        let kept = leaps.kept(reading(900)).unwrap();
-        let kept: KeptLeaps = serde_json::from_value(serde_json::to_value(kept).unwrap()).unwrap();
-        let restored = || Leaps::restored(kept.clone(), reading(2000));
-        let sure = restored().surely(at(9000), reading(2000).instant);
-        assert_eq!(sure, at(1060), "nothing later is final");
-        let since = Some(at(1060 + 3600));
-        assert_eq!(
-            restored().look(moment(0, 2010), Some(TimeDelta::zero())),
-            since
-        );
-        let mut still_ahead = restored();
-        assert_eq!(still_ahead.look(moment(3600, 2010), skew), None);
-        assert_eq!(
-            still_ahead.look(moment(0, 3000), Some(TimeDelta::zero())),
-            since
-        );
-        let day = 60 + HELD.as_secs();
-        let later = Leaps::restored(kept.clone(), reading(day));
-        assert_eq!(later.surely(at(9000), reading(day).instant), at(9000));
-    }
-
-    /// A process may begin with a service whose time is wrong.
-    #[test]
-    fn a_leap_that_a_process_begins_with_is_doubted_when_the_time_goes_back() {
-        let start = Instant::now();
-        let at = |seconds: i64| DateTime::from_timestamp(100_000 + seconds, 0).unwrap();
-        let now = |time: i64, passed: u64| Moment {
-            time: at(time),
-            instant: start + Duration::from_secs(passed),
-        };
-        let skew = |seconds| Some(TimeDelta::seconds(seconds));
-        let reading = |passed: u64| Reading {
-            wall: at(i64::try_from(passed).unwrap()),
-            instant: start + Duration::from_secs(passed),
-        };
-        let mut before = Leaps::default();
-        assert_eq!(before.look(now(0, 0), skew(0)), None);
-        let kept = before.kept(reading(10)).unwrap();
-        let mut leaps = Leaps::restored(kept, reading(60));
-        assert_eq!(leaps.look(now(9060, 60), skew(9000)), None);
-        let sure = leaps.surely(at(5000), start + Duration::from_secs(5000));
-        assert_eq!(sure, at(60), "what comes late is not final");
-        let back = leaps.look(now(5000, 5000), skew(0));
-        assert_eq!(back, Some(at(9060)));
-        // The local clock is as wrong as before.
-        let mut before = Leaps::default();
-        assert_eq!(before.look(now(9000, 0), skew(9000)), None);
-        let kept = before.kept(reading(10)).unwrap();
-        let mut leaps = Leaps::restored(kept, reading(60));
-        assert_eq!(leaps.look(now(9060, 60), skew(9000)), None);
-        assert!(leaps.ahead.is_empty());
-    }
-
-    /// Where no answer tells the time, it is not known of a machine that it has only slept.
-    #[test]
-    fn a_wrong_leap_is_doubted_and_held_however_often_the_machine_has_slept() {
-        let start = Instant::now();
-        let hour = 3600;
-        let look = |leaps: &mut Leaps, time: i64, passed: u64| {
-            let now = Moment {
-                time: DateTime::from_timestamp(time, 0).unwrap(),
-                instant: start + Duration::from_secs(passed),
-            };
-            leaps.look(now, None).map(|since| since.timestamp())
-        };
-        let sure = |leaps: &Leaps, passed: u64| {
-            let now = start + Duration::from_secs(passed);
-            let certain = DateTime::from_timestamp(10_000_000, 0).unwrap();
-            leaps.surely(certain, now).timestamp()
-        };
-        let mut leaps = Leaps::default();
-        let mut at = 0;
-        assert_eq!(look(&mut leaps, at, 0), None);
-        // Each day it works for sixteen hours and sleeps for eight.
-        let work = 16 * 3600;
-        for day in 1..=3 {
-            at += 24 * hour;
-            assert_eq!(look(&mut leaps, at, day * work), None);
-        }
-        // What was read before the last two of them is final: these came in the last day of work.
-        assert_eq!(sure(&leaps, 3 * work), 40 * hour);
-        assert_eq!(sure(&leaps, 3 * work + work), 64 * hour);
-        // A clock that is ahead by an hour, and is put right.
-        assert_eq!(look(&mut leaps, at + hour + 60, 3 * work + 60), None);
-        let undone = look(&mut leaps, at + 7200, 3 * work + 7200);
-        assert_eq!(undone, Some(at + hour + 60));
-        assert_eq!(look(&mut leaps, at + 7260, 3 * work + 7260), None);
-        assert_eq!(leaps.ahead.len(), 3, "nothing tells of the others");
-        // As many as there may be.
-        for leap in 0..100 {
-            let (time, passed) = (at + 10_000 + leap * hour, 3 * work + 7300);
-            look(&mut leaps, time, passed);
-            assert!(leaps.ahead.len() <= MOST);
-        }
-        assert_eq!(leaps.ahead.len(), MOST);
-        assert_eq!(
-            sure(&leaps, 3 * work + 7300),
-            16 * hour,
-            "the oldest is remembered"
-        );
-        let back = look(&mut leaps, at + 10_000, 3 * work + 7300);
-        assert_eq!(back, Some(24 * hour));
-    }
-
-    #[test]
-    fn small_jumps_and_those_back_alone_are_no_leaps() {
-        let small = [(1000, 0, 0), (1070, 60, 0), (1120, 120, 0)];
-        assert_eq!(doubted(&small), [None; 3]);
-        assert_eq!(doubted(&[(9000, 0, 0), (1000, 60, 0)]), [None; 2]);
-        // By ten seconds either way.
-        let ahead = [(1000, 0, 0), (1070, 60, 0), (1119, 120, 0)];
-        assert_eq!(doubted(&ahead), [None; 3]);
-        let back = [(1000, 0, 0), (1075, 60, 0), (1125, 120, 0)];
-        assert_eq!(doubted(&back), [None; 3]);
-        // A clock was set right, by an hour, and then goes back by seconds.
-        let right = [(1000, 0, 0), (4600, 0, 0), (4640, 60, 0)];
-        assert_eq!(doubted(&right), [None; 3]);
-    }
-
-    #[test]
-    fn a_leap_is_forgotten_when_both_clocks_have_agreed_on_it_for_an_hour() {
-        // What comes after a leap by an hour, and a step back at last.
-        let doubts = |skews: [i64; 3], last: u64| {
-            let at = |passed: u64| 4600 + i64::try_from(passed).unwrap();
-            let looks = [
-                (1000, 0, 0),
-                (at(10), 10, skews[0]),
-                (at(2000), 2000, skews[1]),
-                (at(last), last, skews[2]),
-                (at(last) - 3600, last, 0),
-            ];
-            doubted(&looks)[4].is_some()
-        };
-        assert!(!doubts([0; 3], 3610), "the machine has slept");
-        assert!(doubts([0; 3], 3609));
-        assert!(doubts([3600; 3], 90_000), "a lie may last");
-        assert!(doubts([0, 3600, 0], 5600), "both agree, but not for long");
-        assert!(!doubts([3600, 0, 0], 5600));
-    }
-}
+mod tests;

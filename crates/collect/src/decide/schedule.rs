@@ -30,6 +30,7 @@ use crate::{
         coverage::Coverage,
         evidence::Refusals,
         lateness::Lateness,
+        leaps::UndoneLeap,
         narrowing::Narrowing,
         spans::{whole_second, whole_seconds},
         width::{Newest, Width},
@@ -339,7 +340,11 @@ impl Schedule {
     /// The live edge lies ahead of the source's time, as a wrong clock leaves it behind: what has not
     /// happened yet is taken back, also what counts as read, and what was read while that clock was
     /// believed, since the time has `leapt` ahead. Returns it; none when there is nothing.
-    pub fn retract(&mut self, now: DateTime<Utc>, leapt: Option<DateTime<Utc>>) -> Option<Window> {
+    pub(crate) fn retract(
+        &mut self,
+        now: DateTime<Utc>,
+        leapt: Option<UndoneLeap>,
+    ) -> Option<Window> {
         self.coverage.retract_all(now, leapt)
     }
 

@@ -139,6 +139,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(false);
         }
         self.strays.judge(time.now);
+        // Before anything is kept: the next process is to know of it.
+        self.waiting.leaps.begin(self.moment(), time.ahead());
         if let Some(begin) = self.waiting.begin.take() {
             let started = self.waiting.started.unwrap_or_else(Instant::now);
             let waited = TimeDelta::from_std(started.elapsed()).unwrap_or_default();

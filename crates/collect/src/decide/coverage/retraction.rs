@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 use super::{Coverage, Phase, Stretch, stretches::outside, windows::without};
+use crate::decide::leaps::UndoneLeap;
 
 /// A source's time is known to the second or so: what lies ahead of it by no more is waited for.
 pub(crate) const AHEAD: TimeDelta = TimeDelta::seconds(10);
@@ -18,15 +19,15 @@ impl Coverage {
     /// future, or since the time has `leapt` ahead, was read earlier than it is said, nobody knows when:
     /// it is missing. From where to where that is; none when there is nothing, or so little that it will
     /// soon have happened.
-    pub fn retract_all(
+    pub(crate) fn retract_all(
         &mut self,
         now: DateTime<Utc>,
-        leapt: Option<DateTime<Utc>>,
+        leapt: Option<UndoneLeap>,
     ) -> Option<Window> {
         let edge = self.edge();
         let soon = now + AHEAD;
-        let mut doubted =
-            self.doubt_readings(|read| read > soon || leapt.is_some_and(|leapt| read >= leapt));
+        let mut doubted = self
+            .doubt_readings(|read| read > soon || leapt.is_some_and(|leapt| read >= leapt.since));
         if edge > soon {
             self.cut_off(now, |_| true);
             for instant in [&mut self.floor, &mut self.origin, &mut self.memory] {
@@ -38,6 +39,9 @@ impl Coverage {
             self.skipped = without(&self.skipped, taken_back);
             self.again = outside(&self.again, taken_back);
             doubted = Some(doubted.map_or(now, |doubted| doubted.min(now)));
+        }
+        if let Some(leapt) = leapt {
+            self.begin_before_leap(leapt, now);
         }
         self.begin_as_long_before(now, edge);
         let doubted = doubted?;
@@ -53,9 +57,28 @@ impl Coverage {
             return;
         };
         let since = (edge - first.end()).max(TimeDelta::zero());
-        let end = now.checked_sub_signed(since);
-        let right = end.and_then(|end| Window::new(end.checked_sub_signed(first.span())?, end));
-        let Some(right) = right else {
+        if let Some(end) = now.checked_sub_signed(since) {
+            self.first_ended(first, end, now);
+        }
+    }
+
+    /// The clock by which a collection has started first was ahead, also where the time has come since that it
+    /// showed: it began too late by as much.
+    fn begin_before_leap(&mut self, leapt: UndoneLeap, now: DateTime<Utc>) {
+        let first = self
+            .first
+            .filter(|first| leapt.since <= first.end() + AHEAD);
+        if let Some(first) = first
+            && let Some(end) = first.end().checked_sub_signed(leapt.by)
+        {
+            self.first_ended(first, end, now);
+        }
+    }
+
+    /// The `first` start was earlier than it seemed: what it was to begin with is asked for, too.
+    fn first_ended(&mut self, first: Window, end: DateTime<Utc>, now: DateTime<Utc>) {
+        let start = end.checked_sub_signed(first.span());
+        let Some(right) = start.and_then(|start| Window::new(start, end)) else {
             return;
         };
         self.first = Some(right);

@@ -1,5 +1,8 @@
 use super::*;
-use crate::testing::{at_minute as at, minutes as window};
+use crate::{
+    decide::leaps::UndoneLeap,
+    testing::{at_minute as at, minutes as window},
+};
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
 
@@ -615,6 +618,38 @@ fn a_collection_that_has_begun_in_the_future_begins_as_long_before_now() {
     assert_eq!(coverage.origin(), at(200));
 }
 
+/// Else rows that were received in the first hours of its life are never asked for, when the lie outlasts them.
+#[test]
+fn a_collection_that_has_begun_by_a_leap_begins_before_it_also_when_its_time_has_come() {
+    // It began at 400, and it seemed to be 1000: now that has passed.
+    let begun = || {
+        let mut coverage = Coverage::new(at(940));
+        coverage.starts_first(at(940), at(1000));
+        coverage.read(window(940, 2000), at(2000), 1);
+        coverage
+    };
+    let leapt = |since| UndoneLeap {
+        since: at(since),
+        by: TimeDelta::minutes(600),
+    };
+    let mut coverage = begun();
+    let taken_back = coverage.retract_all(at(1400), Some(leapt(1000)));
+    assert_eq!(taken_back, Some(window(940, 2000)));
+    assert_eq!(phases(&coverage), [(window(340, 1400), Phase::Missing)]);
+    assert_eq!((coverage.origin(), coverage.memory()), (at(340), at(340)));
+    assert_eq!(coverage.checkpoint(), at(340));
+    // A start has taken the future back before anything was known of the leap.
+    let mut coverage = begun();
+    coverage.retract_all(at(1400), None);
+    assert_eq!(coverage.origin(), at(940));
+    coverage.retract_all(at(1400), Some(leapt(1000)));
+    assert_eq!(phases(&coverage), [(window(340, 1400), Phase::Missing)]);
+    // A later leap says nothing of the beginning.
+    let mut coverage = begun();
+    coverage.retract_all(at(1400), Some(leapt(1100)));
+    assert_eq!(coverage.origin(), at(940));
+}
+
 #[test]
 fn what_lies_around_an_instant_was_never_read_or_is_nothing() {
     let mut coverage = Coverage::new(at(0));
@@ -648,7 +683,11 @@ fn what_was_read_by_a_clock_that_ran_ahead_is_missing_when_it_is_right_again() {
     assert_eq!(coverage.retract_all(at(300), None), None, "once");
     // The hour has passed meanwhile: only who saw the leap knows.
     assert_eq!(known.clone().retract_all(at(4000), None), None);
-    let taken_back = known.retract_all(at(4000), Some(at(3700)));
+    let leapt = UndoneLeap {
+        since: at(3700),
+        by: TimeDelta::seconds(3600),
+    };
+    let taken_back = known.retract_all(at(4000), Some(leapt));
     assert_eq!(taken_back, Some(window(20, 200)));
     assert_eq!(phases(&known), expected);
 }
