@@ -307,6 +307,7 @@ async fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
         "known-rows/seed-v2",
         "known-rows/seed-v2.copy",
         "proof/open.json",
+        "proof/beside.v1",
     ];
     let puts: [fn(&std::path::Path); 3] =
         [make_pipe, endless, |path| fs::create_dir(path).unwrap()];

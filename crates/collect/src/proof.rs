@@ -8,6 +8,7 @@
 //! added to it. Each file of a day says up to which place of the journal it has been counted in, and a
 //! start counts what lies after that place. So the record is as true as the journal, also after a kill.
 
+mod beside;
 pub(crate) mod day;
 mod keep;
 mod provable;
@@ -25,7 +26,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rows::{RowKey, Window, sums::Sums};
 use serde::{Deserialize, Serialize};
 
-use self::{day::Day, resend::Again};
+use self::{beside::Beside, day::Day, resend::Again};
 pub use self::{
     day::{HourRecord, Notes},
     provable::Provable,
@@ -115,6 +116,8 @@ pub struct Proof {
     frontier: u32,
     /// Segments of the journal before it are counted in, as far as was read.
     counted_in: u64,
+    /// Rows that belong to no hour.
+    beside: Beside,
 }
 
 /// What is kept of hours without a record.
@@ -146,6 +149,7 @@ impl Proof {
         let days = names.iter().filter_map(|name| Some((day_of(name)?, None)));
         let mut proof = Self {
             days: days.collect(),
+            beside: Beside::open(store).await?,
             ..Self::default()
         };
         proof.find_notes(store).await?;
@@ -313,6 +317,7 @@ impl Proof {
         horizon: DateTime<Utc>,
         forgotten: Vec<Forgotten>,
     ) {
+        self.put_beside(&forgotten);
         let Some((until, once)) = self.until.zip(self.open.once) else {
             return;
         };

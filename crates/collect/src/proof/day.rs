@@ -172,16 +172,16 @@ impl Day {
     }
 }
 
-fn json(content: &impl Serialize) -> String {
+pub(super) fn json(content: &impl Serialize) -> String {
     // Neither numbers that are no numbers nor maps with keys that are no strings.
     serde_json::to_string(content).unwrap_or_default()
 }
 
-fn line(json: &str) -> String {
+pub(super) fn line(json: &str) -> String {
     format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
 }
 
-fn parsed<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
+pub(super) fn parsed<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
     let (crc, json) = line.split_at_checked(8)?;
     let json = json.strip_prefix(b" ")?;
     let is_whole = format!("{:08x}", crc32fast::hash(json)).as_bytes() == crc;

@@ -67,6 +67,7 @@ impl Proof {
         time: SourceTime,
         retention: TimeDelta,
     ) -> io::Result<()> {
+        self.keep_beside(store).await?;
         // Before the timeline says that they are done.
         let at_once = self.is_reopened || !self.folded.is_empty();
         let hours = self.folded.keys().chain(self.additions.keys());
@@ -174,6 +175,7 @@ impl Proof {
             let day = *day;
             store.delete(&name_of(day)).await?;
             self.days.remove(&day);
+            self.beside.forget_before((day + 1) * DAY);
         }
         Ok(())
     }

@@ -590,6 +590,77 @@ fn the_last_orders_that_have_ended_are_known() {
     assert!(!proof.has_ended(id(9)));
 }
 
+/// Else one that is shown with its date later would seem to be missing in its hour.
+#[tokio::test]
+async fn rows_that_belong_to_no_hour_are_remembered_for_as_long_as_there_are_records() {
+    let mut one = Collection::new().await;
+    let messages = [7, 8].map(|row| key(row).message());
+    _ = one.known.admit_stray(key(7), at(HOUR + 1), BatchId(1));
+    one.delivers(HOUR + 1, 8);
+    one.has_kept(HOUR + 1).await;
+    assert_eq!(one.proof.delivered_beside(&messages), [], "it is known");
+    one.has_kept(HOUR + 2).await;
+    assert!(!one.known.knows(key(7)));
+    assert_eq!(one.rows(HOUR + 1).await, 1, "it counts in none");
+    for _ in 0..2 {
+        assert_eq!(one.proof.delivered_beside(&messages), [key(7)]);
+        one.starts().await;
+    }
+    // Its record is as old as it is.
+    let days = u32::try_from(RETENTION.max(TimeDelta::days(90)).num_days()).unwrap();
+    let end = HOUR + (days + 2) * DAY;
+    one.keeps(end).await;
+    assert_eq!(one.proof.delivered_beside(&messages), [key(7)]);
+    for hour in [end + DAY, end + DAY] {
+        one.keeps(hour).await;
+    }
+    one.starts().await;
+    assert_eq!(one.proof.delivered_beside(&messages), []);
+}
+
+#[tokio::test]
+async fn of_too_many_rows_that_belong_to_no_hour_those_are_remembered_that_were_shown_last() {
+    let mut one = Collection::new().await;
+    // Half as many again as may be, of which the first was shown once more.
+    for row in 0..30 {
+        _ = one.known.admit_stray(key(row), at(HOUR + row), BatchId(1));
+    }
+    one.known.arrived(BatchId(1));
+    _ = one.known.admit_stray(key(0), at(HOUR + 29), BatchId(2));
+    one.has_kept(HOUR + 30).await;
+    one.starts().await;
+    let remembered = |row: &u32| {
+        !one.proof
+            .delivered_beside(&[key(*row).message()])
+            .is_empty()
+    };
+    let remembered: Vec<u32> = (0..30).filter(remembered).collect();
+    let expected = [0].into_iter().chain(11..30);
+    assert_eq!(remembered, expected.collect::<Vec<_>>());
+    // Other keys say nothing of them.
+    one.proof.set_seed([4; 16]);
+    assert_eq!(one.proof.delivered_beside(&[key(0).message()]), []);
+}
+
+/// A flipped bit must not make another row of one.
+#[tokio::test]
+async fn of_a_damaged_file_no_row_that_belongs_to_no_hour_is_known() {
+    let mut one = Collection::new().await;
+    _ = one.known.admit_stray(key(7), at(HOUR + 1), BatchId(1));
+    one.known.arrived(BatchId(1));
+    one.has_kept(HOUR + 2).await;
+    let name = "proof/beside.v1";
+    let text = one.files.read(name).await.unwrap().unwrap();
+    for at in 0..text.len() {
+        let mut damaged = text.to_vec();
+        damaged[at] ^= 1;
+        one.files.write(name, damaged.into()).await.unwrap();
+        one.starts().await;
+        let found = one.proof.delivered_beside(&[key(7).message()]);
+        assert_eq!(found, [], "{at}");
+    }
+}
+
 /// By that the quiet hours are chosen.
 #[tokio::test]
 async fn rows_of_the_last_week_are_counted_by_the_hour_of_the_day() {

@@ -105,8 +105,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(Difference::Of { second, .. }) = difference else {
             return Ok(());
         };
-        let delivered = self.known.arrived_aside(&second).into_iter();
-        let rows: Vec<KeyRef> = delivered.map(|key| KeyRef { hour, key }).collect();
+        // What is still remembered has the later status.
+        let before = self.ledger.proof.delivered_beside(&second).into_iter();
+        let delivered = before.chain(self.known.arrived_aside(&second));
+        let delivered: BTreeMap<Message, RowKey> =
+            delivered.map(|key| (key.message(), key)).collect();
+        let rows = delivered.into_values().map(|key| KeyRef { hour, key });
+        let rows: Vec<KeyRef> = rows.collect();
         if rows.is_empty() {
             return Ok(());
         }

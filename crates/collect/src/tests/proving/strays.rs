@@ -95,6 +95,32 @@ fn hours_whose_rows_are_remembered_for_longer_are_open_and_are_proven_later() {
     });
 }
 
+/// Else it would be named as missing, and come twice.
+#[test]
+fn a_row_that_was_delivered_under_no_hour_is_not_missing_in_its_own_when_its_key_is_forgotten() {
+    on_virtual_time(async {
+        let bench = Bench::new(20);
+        let long_ago = bench.start - TimeDelta::days(400);
+        bench.rows.lock().unwrap().push((long_ago, false));
+        let script = async {
+            bench.is_unbounded.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            bench.is_unbounded.store(false, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(30 * 3600)).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let journal = Journal::open(bench.disk.as_ref(), [3; 16], &Inventory::new()).await;
+        assert_eq!(journal.unwrap().known.len(), 0);
+        let dated = bench.start + TimeDelta::minutes(150);
+        bench.rows.lock().unwrap().last_mut().unwrap().0 = dated;
+        for number in [1, 2] {
+            assert_eq!(finds(&bench, number).await, PROVEN);
+            assert_eq!(verdicts(&bench, number).await[2].accepted, 21);
+        }
+        assert_eq!(bench.times(), [1]);
+    });
+}
+
 /// Else a start would take them for new ones.
 #[test]
 fn what_is_shown_on_and_on_is_remembered_on_and_on_over_a_start() {
