@@ -63,6 +63,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             if has_rows && page.damage().is_some_and(|one| one.mended.is_empty()) {
                 // It counts as whole: its damage is known, and did not come on the way.
                 self.damage.whole_pages += 1;
+                self.schedule.wake_with_others(Instant::now());
             }
             return self.accept(read, page).await;
         }
@@ -188,7 +189,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 if read.lane != Lane::Live && (others_are_whole || holds_up) {
                     // It may stay like this for ever, and must not take the place of others.
                     self.tell_failed(sentence, "unreadable");
-                    return self.rest(read, sentence).await;
+                    let window = read.window;
+                    self.rest(read, sentence).await?;
+                    if !others_are_whole {
+                        self.schedule.rests_with_others(window);
+                    }
+                    return Ok(());
                 }
                 self.ask_later(read, long_pause(), sentence).await
             }
@@ -209,7 +215,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     async fn leave(&mut self, read: WindowRead<S, K>, sentence: &str) -> Flow {
         self.tell_failed(sentence, "unreadable");
         if read.lane != Lane::Live {
-            return self.rest(read, sentence).await;
+            let window = read.window;
+            self.rest(read, sentence).await?;
+            self.schedule.rests_with_others(window);
+            return Ok(());
         }
         // The live edge goes on: else it would wait with a window in which there may be no row.
         let retry = ErrorClass::Transient { after: None };

@@ -38,6 +38,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     None => {
                         let has_rows = has_rows_of(&page, read.window);
                         self.damage.was_whole(read.window, has_rows);
+                        if has_rows {
+                            self.schedule.wake_with_others(Instant::now());
+                        }
                         if let Some(doubt) = read.doubt.take() {
                             self.tell(Event::Recovered(doubt.answers));
                         }

@@ -2,18 +2,26 @@
 //!
 //! A window that always fails would keep its reader for ever otherwise, and two of them all that is read
 //! beside the live edge. None is skipped: each is asked for again, in halves, until it was read.
+//!
+//! Where no page comes whole, it is not the window that fails: it is asked for again as soon as one does.
+
+use std::time::Duration;
 
 use rows::Window;
 use tokio::time::Instant;
 
 use super::{SHORTEST_SPAN, Schedule};
 use crate::decide::{
-    coverage::windows::{is_part, joins, with},
+    coverage::windows::{is_part, joins, with, without},
     spans::whole_seconds,
 };
 
 /// So many windows rest at once, at most: each costs a few requests now and then.
 const MOST: usize = 16;
+
+/// What was woken as a page came whole, and rests again, is not woken like that before: of a service some of
+/// whose pages come whole, and others never, nobody asks more often for that.
+const WOKEN_ANEW: Duration = Duration::from_secs(480);
 
 /// The windows that rest, each with the instant from which it is asked for again.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +31,9 @@ pub(super) struct Rests {
     pub(super) rested: Vec<Window>,
     /// Those that could not be read whole, and were not read in narrower ones since.
     pub(super) narrowed: Vec<Window>,
+    /// Those that rest as no page came whole, and when such were woken last.
+    with_others: Vec<Window>,
+    woken: Option<Instant>,
 }
 
 impl Rests {
@@ -61,11 +72,36 @@ impl Schedule {
     pub fn rest(&mut self, window: Window, until: Instant) -> bool {
         let rests = self.rests.add(window, until);
         if rests {
+            self.rests.with_others = without(&self.rests.with_others, [window]);
             self.give_back(window);
             // Windows beside it are asked for without it.
             self.cuts.extend([window.start(), window.end()]);
         }
         rests
+    }
+
+    /// When a window rests, it does so as no page comes whole.
+    pub fn rests_with_others(&mut self, window: Window) {
+        if self.rests.windows().any(|one| is_part(window, one)) {
+            self.rests.with_others = with(&self.rests.with_others, window);
+        }
+    }
+
+    /// A page with rows came whole: what rests as none did rests no longer, unless that was tried lately.
+    pub fn wake_with_others(&mut self, now: Instant) {
+        let rests = &mut self.rests;
+        let lately = rests
+            .woken
+            .is_some_and(|woken| now.saturating_duration_since(woken) < WOKEN_ANEW);
+        if lately || rests.with_others.is_empty() {
+            return;
+        }
+        rests.woken = Some(now);
+        for (window, until) in &mut rests.resting {
+            if rests.with_others.iter().any(|one| is_part(*window, *one)) {
+                *until = now.min(*until);
+            }
+        }
     }
 
     /// How many windows rest.
@@ -95,6 +131,7 @@ impl Schedule {
             .extract_if(.., |(_, until)| *until <= now);
         for (window, _) in due {
             self.rests.rested = with(&self.rests.rested, window);
+            self.rests.with_others = without(&self.rests.with_others, [window]);
             let half = whole_seconds(window.span() / 2);
             if half >= SHORTEST_SPAN {
                 self.cuts.insert(window.start() + half);
@@ -105,8 +142,6 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
         Lane,
@@ -168,5 +203,39 @@ mod tests {
         complete(&mut schedule, read, at(120), 0, at(120));
         let rested = [read, other, failing].map(|one| schedule.has_rested(one));
         assert_eq!(rested, [false, true, false]);
+    }
+
+    /// Else what was received in an outage comes ten minutes after it, and more where many rest.
+    #[test]
+    fn what_rests_as_no_page_comes_whole_is_asked_for_again_as_soon_as_one_does() {
+        let coverage = Coverage::new(at(0));
+        let mut schedule = Schedule::new(SETTINGS, coverage, Lateness::default());
+        let now = Instant::now();
+        let later = |seconds| now + Duration::from_secs(seconds);
+        let wakes = |schedule: &mut Schedule, seconds| {
+            schedule.wake_with_others(later(seconds));
+            schedule.wake(later(seconds));
+            schedule.resting()
+        };
+        let first = schedule.live(at(60)).unwrap();
+        assert!(schedule.rest(first, later(600)));
+        schedule.rests_with_others(first);
+        let of_its_own = schedule.live(at(120)).unwrap();
+        assert!(schedule.rest(of_its_own, later(1200)));
+        assert_eq!(wakes(&mut schedule, 10), 1);
+        assert!(schedule.has_rested(first) && !schedule.has_rested(of_its_own));
+        // It fails again, and others go on coming whole.
+        let (_, half) = schedule.never_read().unwrap();
+        assert!(schedule.rest(half, later(1200)));
+        schedule.rests_with_others(half);
+        assert_eq!(wakes(&mut schedule, 489), 2);
+        assert_eq!(wakes(&mut schedule, 490), 1);
+        // It is the window, after all.
+        let (_, half) = schedule.never_read().unwrap();
+        assert!(schedule.rest(half, later(1200)));
+        assert_eq!(wakes(&mut schedule, 1199), 2);
+        // One that does not rest is not remembered as one that does.
+        schedule.rests_with_others(window(500, 600));
+        assert!(schedule.rests.with_others.is_empty());
     }
 }
