@@ -57,7 +57,7 @@ struct Leap {
 pub(crate) struct UndoneLeap {
     /// When it was, by its clock. Of several the first, as nobody knows which of them is undone.
     pub(crate) since: DateTime<Utc>,
-    /// How far that clock was ahead, at the most.
+    /// How far that clock was ahead.
     pub(crate) by: TimeDelta,
 }
 
@@ -170,10 +170,15 @@ impl Leaps {
         }
         let back = -jump;
         let is_undone = |leap: &Leap| back > SAME && back * 2 >= leap.by;
-        let first = self.ahead.iter().find(|leap| is_undone(leap))?;
+        let mut undone = self.ahead.iter().filter(|leap| is_undone(leap));
+        let first = undone.next()?;
         let undone = UndoneLeap {
             since: first.since,
-            by: first.by.max(back),
+            by: match undone.next() {
+                // The step back tells how far it was.
+                None => first.by.max(back),
+                Some(_) => first.by,
+            },
         };
         self.ahead.retain(|leap| !is_undone(leap));
         Some(undone)

@@ -170,6 +170,11 @@ fn a_very_first_start_with_a_time_that_is_far_ahead_is_a_leap() {
     let mut restored = Leaps::restored(kept, reading(18_000));
     restored.begin(now(five_hours, 18_000), skew(600));
     assert_eq!(restored.look(now(five_hours, 18_000), skew(0)), undone);
+    // A later one that is undone with it tells nothing of how far it was.
+    let mut twice = begun();
+    let later = now(three_hours + five_hours + 60, 60);
+    assert_eq!(twice.look(later, skew(three_hours + five_hours)), None);
+    assert_eq!(twice.look(now(three_hours + 120, 120), skew(0)), undone);
     // Both clocks agree, or are near to one another.
     let mut leaps = Leaps::default();
     leaps.begin(now(60, 0), None);
