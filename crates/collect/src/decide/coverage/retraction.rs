@@ -85,10 +85,11 @@ impl Coverage {
         let Some(earlier) = Window::new(right.start(), first.start().min(now)) else {
             return;
         };
-        // Nothing of it was delivered, unless by a backfill.
-        let memory = match self.memory <= self.origin {
+        // Nothing of it was delivered, unless by a backfill. What was read for the last time is forgotten.
+        let done = self.memory.max(self.floor);
+        let memory = match done <= self.origin {
             true => earlier.start(),
-            false => self.memory,
+            false => done,
         };
         self.ask(earlier, Phase::Missing);
         self.memory = memory;

@@ -644,6 +644,17 @@ fn a_collection_that_has_begun_by_a_leap_begins_before_it_also_when_its_time_has
     assert_eq!(coverage.origin(), at(940));
     coverage.retract_all(at(1400), Some(leapt(1000)));
     assert_eq!(phases(&coverage), [(window(340, 1400), Phase::Missing)]);
+    // What was read for the last time meanwhile is not looked at again.
+    let mut coverage = begun();
+    coverage.settle(HOUR, at(1500));
+    coverage.retract_all(at(1600), Some(leapt(1000)));
+    let expected = [
+        (window(340, 940), Phase::Missing),
+        (window(940, 1440), Phase::Final),
+        (window(1440, 1600), Phase::Missing),
+    ];
+    assert_eq!(phases(&coverage), expected);
+    assert!(coverage.is_done_with(at(1000)) && !coverage.is_done_with(at(500)));
     // A later leap says nothing of the beginning.
     let mut coverage = begun();
     coverage.retract_all(at(1400), Some(leapt(1100)));
