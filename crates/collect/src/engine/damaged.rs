@@ -70,8 +70,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // Another answer of which nothing can be read shows no more than this one.
         let is_first = read.link.is_none() && page.is_none();
         if read.lane != Lane::Live && is_first && self.schedule.has_rested(read.window) {
-            self.tell_failed(sentence, "unreadable");
-            return self.rest(read, sentence).await;
+            let none_is_whole = self.damage.none_is_whole();
+            return self.let_rest(read, sentence, none_is_whole).await;
         }
         let damage = page.as_ref().and_then(Page::damage);
         let is_bare = !has_rows && damage.is_some_and(|damage| self.is_on_all(&read, damage));
@@ -188,13 +188,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 }
                 if read.lane != Lane::Live && (others_are_whole || holds_up) {
                     // It may stay like this for ever, and must not take the place of others.
-                    self.tell_failed(sentence, "unreadable");
-                    let window = read.window;
-                    self.rest(read, sentence).await?;
-                    if !others_are_whole {
-                        self.schedule.rests_with_others(window);
-                    }
-                    return Ok(());
+                    return self.let_rest(read, sentence, !others_are_whole).await;
                 }
                 self.ask_later(read, long_pause(), sentence).await
             }
@@ -213,18 +207,31 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A window is left for a while, as its page says no more than an answer without rows, or others may say more.
     async fn leave(&mut self, read: WindowRead<S, K>, sentence: &str) -> Flow {
-        self.tell_failed(sentence, "unreadable");
         if read.lane != Lane::Live {
-            let window = read.window;
-            self.rest(read, sentence).await?;
-            self.schedule.rests_with_others(window);
-            return Ok(());
+            return self.let_rest(read, sentence, true).await;
         }
+        self.tell_failed(sentence, "unreadable");
         // The live edge goes on: else it would wait with a window in which there may be no row.
         let retry = ErrorClass::Transient { after: None };
         self.service.failed(read.reader, retry, Instant::now());
         self.schedule.give_back(read.window);
         self.abandon(read).await
+    }
+
+    /// A window rests, for itself or because `none_is_whole` of all pages.
+    async fn let_rest(
+        &mut self,
+        read: WindowRead<S, K>,
+        sentence: &str,
+        none_is_whole: bool,
+    ) -> Flow {
+        self.tell_failed(sentence, "unreadable");
+        let window = read.window;
+        self.rest(read, sentence).await?;
+        if none_is_whole {
+            self.schedule.rests_with_others(window);
+        }
+        Ok(())
     }
 
     /// The same page is asked for again after a pause, in which others are read.

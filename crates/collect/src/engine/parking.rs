@@ -156,8 +156,12 @@ impl DamageRecord {
 
     /// Whether one more window may wait beside so many: pages still come whole.
     pub(super) fn may_park(&self, parked: usize) -> bool {
-        let others_are_whole = self.at_last != Some(self.whole_pages);
-        parked == 0 || (parked < MOST_PARKED && others_are_whole)
+        parked == 0 || (parked < MOST_PARKED && !self.none_is_whole())
+    }
+
+    /// Whether no page has come whole since a window waited because of its damaged page.
+    pub(super) fn none_is_whole(&self) -> bool {
+        self.at_last == Some(self.whole_pages)
     }
 
     /// A window waits because of its damaged page.
@@ -258,11 +262,13 @@ mod tests {
         let (mut parking, mut record) = (Parking::default(), DamageRecord::default());
         let pause = Duration::from_secs(60);
         parking.park(0, pause);
+        assert!(!record.none_is_whole(), "none was damaged");
         record.parks();
+        assert!(record.none_is_whole());
         assert!(!record.may_park(1), "none has come whole since");
         for window in 1..MOST_PARKED {
             record.whole_pages += 1;
-            assert!(record.may_park(window));
+            assert!(record.may_park(window) && !record.none_is_whole());
             parking.park(window, pause);
             record.parks();
         }
