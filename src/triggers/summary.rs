@@ -44,6 +44,7 @@ struct State {
     said_better: Option<Instant>,
     said_skew: Option<Instant>,
     said_small_skew: Option<Instant>,
+    said_untold: Option<Instant>,
     said_outside: Option<Instant>,
     /// Rows outside of their window since then.
     outside: usize,
@@ -124,6 +125,16 @@ impl Summary {
             )));
         }
         lines.extend(snapshot.skew.and_then(|skew| state.skew(skew, now)));
+        if let Some(held_back) = snapshot.untold.filter(|held_back| *held_back > NOTABLE)
+            && due(&mut state.said_untold, now)
+        {
+            lines.push(warning(format!(
+                "The service tells no time, and refuses later windows as ones of its future: they end {} \
+                 before the clock of this machine. Set that right (NTP); if it is right, nothing is lost, and \
+                 rows come later by as much.",
+                words::span(held_back)
+            )));
+        }
         lines.extend(state.greedy(now).map(warning));
         lines
     }
@@ -271,6 +282,7 @@ mod tests {
             coarseness: None,
             better_settle_time: None,
             skew: None,
+            untold: None,
             refused: TimeDelta::zero(),
         }
     }
@@ -338,6 +350,32 @@ mod tests {
         };
         assert!(text.contains("is 61 s ahead of the service's"), "{text}");
         assert_eq!(lines(3, 90), None, "once a day");
+    }
+
+    /// Else nobody learns why rows come later.
+    #[test]
+    fn windows_that_end_early_as_the_service_tells_no_time_are_told_once_a_day() {
+        let summary = Summary::default();
+        let told = |minutes, seconds| {
+            let untold = Some(TimeDelta::seconds(seconds));
+            let lines = summary.lines(
+                &Snapshot {
+                    untold,
+                    ..snapshot()
+                },
+                None,
+                at(minutes),
+            );
+            let mut lines = lines.into_iter();
+            lines.find(|(level, _)| *level > Level::Info)
+        };
+        assert_eq!((told(0, 0), told(1, 60)), (None, None));
+        let Some((Level::Warning, text)) = told(2, 128) else {
+            panic!("nothing was said");
+        };
+        let end = "they end 2 min before the clock of this machine";
+        assert!(text.contains(end), "{text}");
+        assert_eq!(told(3, 512), None);
     }
 
     #[test]

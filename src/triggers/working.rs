@@ -7,7 +7,7 @@ use std::{
 
 use base::{Clock, lock};
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::{Activity, Busy, DetailsFate, Lane, QuotaUse, Source, WaitsFor};
+use collect::{Activity, Busy, DetailsFate, Lane, QuotaUse, Source, SourceTime, WaitsFor};
 use rows::exclude::Rule;
 use sekoia::Heartbeat;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,41 @@ pub(super) struct Doing {
     pub(super) details: Detailed,
     pub(super) mass_mail: MassMail,
     pub(super) hidden: Option<Hidden>,
+    /// None of a process that does not tell.
+    pub(super) windows_go_by: Option<WindowsGoBy>,
+}
+
+/// Which clock windows go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WindowsGoBy {
+    pub(super) clock: WhichClock,
+    /// They end so many seconds before it shows.
+    pub(super) held_back_seconds: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WhichClock {
+    /// The service's, which its answers tell.
+    Service,
+    /// That of this machine, as no answer tells the time.
+    Machine,
+    /// Nobody knows yet, or any more, which is right.
+    Unknown,
+}
+
+impl WindowsGoBy {
+    fn of(time: SourceTime, local: DateTime<Utc>) -> Self {
+        let held_back = time.held_back(local);
+        Self {
+            clock: match held_back {
+                None => WhichClock::Unknown,
+                Some(_) if time.is_untold() => WhichClock::Machine,
+                Some(_) => WhichClock::Service,
+            },
+            held_back_seconds: held_back.unwrap_or_default().num_seconds(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,7 +134,13 @@ impl Working {
         heartbeat.works(move || {
             let leave = |task| source.leave_in(task);
             let state = this.lock().clone();
-            json!(told(&state, leave, source.quota_use(), clock.now()))
+            let time = source.time(clock.now());
+            let now = clock.now();
+            let doing = Doing {
+                windows_go_by: Some(WindowsGoBy::of(time, now)),
+                ..told(&state, leave, source.quota_use(), now)
+            };
+            json!(doing)
         });
     }
 
@@ -222,6 +263,7 @@ fn told(
             ..state.mass_mail
         },
         hidden: Some(state.hidden),
+        windows_go_by: None,
     }
 }
 
@@ -326,6 +368,32 @@ mod tests {
         assert_eq!(told["allowance"]["allowed_in_5_minutes"], 68);
         assert_eq!(told["batches_on_their_way"], 4);
         assert_eq!(told["mass_mail"]["windows_waiting"], 2);
+    }
+
+    /// Else nobody learns that windows end early, nor why.
+    #[test]
+    fn which_clock_windows_go_by_is_told() {
+        let local = at(1000);
+        let told = |now, certain, skew: Option<i64>| {
+            let time = SourceTime {
+                now: at(now),
+                certain,
+                skew: skew.map(TimeDelta::seconds),
+            };
+            let WindowsGoBy {
+                clock,
+                held_back_seconds,
+            } = WindowsGoBy::of(time, local);
+            (clock, held_back_seconds)
+        };
+        assert_eq!(told(900, None, None), (WhichClock::Unknown, 0));
+        let machine = |seconds| (WhichClock::Machine, seconds);
+        assert_eq!(told(1000, Some(at(1000)), None), machine(0));
+        assert_eq!(told(872, Some(at(872)), None), machine(128));
+        let service = |seconds| (WhichClock::Service, seconds);
+        assert_eq!(told(1060, Some(at(1000)), Some(60)), service(0));
+        assert_eq!(told(400, Some(at(400)), Some(-600)), service(0));
+        assert_eq!(told(1000, Some(at(1000)), Some(900)), service(900));
     }
 
     #[test]

@@ -102,6 +102,19 @@ impl SourceTime {
         Some(by).filter(|by| *by > DISAGREEING)
     }
 
+    /// Whether nothing but the local clock tells the source's time.
+    pub fn is_untold(&self) -> bool {
+        self.certain.is_some() && self.skew.is_none()
+    }
+
+    /// How far windows end before the source's time as it is told, or else before the `local` clock; none while
+    /// the time is not known for certain.
+    pub fn held_back(&self, local: DateTime<Utc>) -> Option<TimeDelta> {
+        self.certain?;
+        let told = local.checked_add_signed(self.skew.unwrap_or_default())?;
+        Some((told - self.now).max(TimeDelta::zero()))
+    }
+
     /// What both clocks say is older than `retention`, up to this instant; none when one of them is
     /// not known.
     pub fn kept_since(&self, retention: TimeDelta) -> Option<DateTime<Utc>> {

@@ -286,6 +286,9 @@ pub struct Snapshot {
     pub better_settle_time: Option<TimeDelta>,
     /// How far the source's clock is ahead of the local one; none when the source does not tell.
     pub skew: Option<TimeDelta>,
+    /// How far windows end before the local clock, where nothing else tells the time; none when the source does,
+    /// and while the time is not known for certain.
+    pub untold: Option<TimeDelta>,
     /// How much is held back because the source refuses it as too old.
     pub refused: TimeDelta,
 }

@@ -71,7 +71,8 @@ figures! {
         "Time that was not read again until settle_time, as neither the quota nor the answers allowed for it");
     skew: Gauge<f64, AtomicU64> = figure(
         "clock_skew_seconds",
-        "How far the service's clock is ahead of this machine's; 0 while that is not known");
+        "How far the service's clock is ahead of this machine's; where it tells no time, how far windows end \
+         before this machine's, as a negative number; 0 while that is not known");
     steps: Counter = figure(
         "clock_steps",
         "How often the clock of this machine was set, or the machine has slept");

@@ -26,6 +26,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let gap = coverage.missing().next().map(|window| window.start());
         // Where no gap is, what nobody could ask for yet begins at the live edge.
         let late = (missing.span > TimeDelta::zero()).then(|| coverage.edge());
+        let held_back = time.held_back(self.parts.clock.now());
         self.tell(Event::Snapshot(Snapshot {
             oldest_missing: gap.or(late),
             missing,
@@ -33,6 +34,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             coarseness: self.schedule.coarseness(),
             better_settle_time: self.schedule.better_settle_time(),
             skew: time.skew,
+            untold: held_back.filter(|_| time.is_untold()),
             refused: self.schedule.refused().map(|window| window.span()).sum(),
         }));
     }
