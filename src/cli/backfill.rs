@@ -5,7 +5,7 @@ mod summary;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args};
 use collect::backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork};
 use rows::Window;
@@ -14,13 +14,15 @@ use uuid::Uuid;
 
 use super::{
     order::{
-        self, Filed, OrderOutcome, OrderSession, OrderWords, RangeCommand,
-        dates::{self, RangeArguments},
+        self, Filed, OrderOutcome, OrderSession, OrderWords, RangeCommand, dates::RangeArguments,
         refuse,
     },
     screen::{Screen, print_document},
 };
-use crate::triggers::backfill::{self, BackfillStanding, Reach, Task};
+use crate::triggers::{
+    backfill::{self, BackfillStanding, Reach, Task},
+    order_time::OrderTime,
+};
 
 /// Delivers the rows of a past range, each once.
 #[derive(Debug, Args)]
@@ -161,8 +163,7 @@ impl OrderSession<'_, BackfillWish> {
         standing: &BackfillStanding,
     ) -> anyhow::Result<ExitCode> {
         let reach = backfill::reach(self.session).await?;
-        let now = self.session.context.clock.now();
-        let range = dates::range((&words.0, &words.1), now, reach, &Local);
+        let range = self.range(&words, reach).await?;
         let range = range.or_else(|sentence| refuse(&sentence))?;
         let again = self.wish.again;
         let order = BackfillOrder::new(Uuid::new_v4(), range, words, BackfillWork { again });
@@ -182,7 +183,10 @@ impl OrderSession<'_, BackfillWish> {
             return self.nothing("Nothing is skipped: nobody has moved the saved position on.");
         }
         let reach = backfill::reach(self.session).await?;
-        let oldest = reach.oldest(self.session.context.clock.now());
+        let time = OrderTime::of(self.session).await;
+        let time = time.context("cannot look at the state of the collection")?;
+        // What is older by one of two clocks alone may be there.
+        let oldest = reach.oldest(time.earliest());
         let (gone, kept) = gone_and_kept(&standing.skipped, oldest);
         let told = gone.iter().map(Window::to_string).collect::<Vec<_>>();
         let Reach {
@@ -191,9 +195,10 @@ impl OrderSession<'_, BackfillWish> {
             ..
         } = reach;
         let told = format!(
-            "{service} keeps rows for {} days: those received from {} are gone",
+            "{service} keeps rows for {} days: those received from {} are gone{}",
             span.num_days(),
-            told.join(", and from ")
+            told.join(", and from "),
+            time.doubt()
         );
         let Some((range, others)) = kept.split_first() else {
             return refuse(&told);

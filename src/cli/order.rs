@@ -8,6 +8,7 @@ mod presence;
 use std::{pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
+use chrono::{DateTime, Local, TimeDelta, Utc};
 use collect::order::{OrderFile as _, RangeOrder, RangeProgress, RangeWork};
 use rows::Window;
 use sekoia::{Installation, OfflineSession, RunError, Storage};
@@ -23,7 +24,10 @@ use super::{
     offline_session::{self, StoppedBefore},
     screen::print_document,
 };
-use crate::triggers::backfill::{self, Task};
+use crate::triggers::{
+    backfill::{self, Reach, Task},
+    order_time::OrderTime,
+};
 
 /// The exit code for dates that cannot be used.
 pub(super) const UNUSABLE: u8 = 2;
@@ -40,6 +44,9 @@ const GONE: Duration = Duration::from_secs(60);
 /// For so long after the stop it is looked how far an order is whose files did not come. Not much later the process
 /// is cut off.
 const SUMMARY: Duration = Duration::from_secs(2);
+
+/// Clocks that differ by more make another range of the same words.
+const ANOTHER: TimeDelta = TimeDelta::minutes(5);
 
 /// What is said when nobody takes an order up. A command that has the files does so with its own alone.
 const UNTAKEN: &str = "The trigger has not taken it up yet: its log tells what keeps it, unless another command \
@@ -114,6 +121,7 @@ pub(super) async fn run<C: RangeCommand>(
         wish,
         cancel,
         json,
+        reckoned: None,
     })
     .await
 }
@@ -127,11 +135,46 @@ pub(super) struct OrderSession<'a, C> {
     pub(super) cancel: bool,
     /// Whether machines read the summary.
     pub(super) json: bool,
+    /// What time it was by the clock that dates were reckoned by, and when; none where none were.
+    reckoned: Option<(DateTime<Utc>, Instant)>,
 }
 
 impl<C: RangeCommand> OrderSession<'_, C> {
     pub(super) fn say(&self, text: &str) {
         self.display.say(text);
+    }
+
+    /// The range that these words mean, reckoned by the clock that is to be believed.
+    pub(super) async fn range(
+        &mut self,
+        words: &(String, String),
+        reach: Reach,
+    ) -> anyhow::Result<Result<Window, String>> {
+        let time = OrderTime::of(self.session).await;
+        let time = time.context("cannot look at the state of the collection")?;
+        self.reckoned = Some((time.now(), Instant::now()));
+        let range = dates::range((&words.0, &words.1), &time, reach, &Local);
+        if let Some(remark) = time.remark() {
+            self.say(&remark);
+        }
+        Ok(range)
+    }
+
+    /// Says so when the words of an order were reckoned as if it were another time than its `progress` tells: where
+    /// no collection has learnt the service's time before, it is known only then.
+    fn tell_another_time(
+        &self,
+        order: &RangeOrder<C::Work>,
+        progress: Option<&RangeProgress<C::Work>>,
+    ) {
+        let reckoned = self.reckoned.filter(|_| dates::depend_on_now(&order.words));
+        if let Some((then, since)) = reckoned
+            && let Some(progress) = progress
+            && let Ok(passed) = TimeDelta::from_std(since.elapsed())
+            && let Some(sentence) = another_time(then + passed, progress.at)
+        {
+            self.say(&sentence);
+        }
     }
 
     /// Nothing is to be done.
@@ -186,6 +229,10 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     ) -> anyhow::Result<ExitCode> {
         if let Some(warning) = C::warning(&order).filter(|_| !order.cancelled) {
             self.say(&warning);
+        }
+        if filed == Filed::Already {
+            // Its dates were reckoned when it was left.
+            self.reckoned = None;
         }
         self.session.works_as_owner()?;
         let done = match self.here(&order, filed).await {
@@ -379,6 +426,9 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     ) -> anyhow::Result<ExitCode> {
         self.display.end();
         let progress = self.progress(files, order).await?;
+        if outcome == OrderOutcome::Done {
+            self.tell_another_time(order, progress.as_ref());
+        }
         let outcome = match outcome {
             OrderOutcome::Cancelled if self.cancel => OrderOutcome::GivenUp,
             other => other,
@@ -397,11 +447,23 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     }
 }
 
+/// What is said when dates were reckoned as if it were `reckoned`, and by the service it is `told`; none where that
+/// is nearly the same.
+fn another_time(reckoned: DateTime<Utc>, told: DateTime<Utc>) -> Option<String> {
+    let off = (told - reckoned).abs();
+    let [reckoned, told] = [reckoned, told].map(|at| at.format("%Y-%m-%d %H:%M:%S UTC"));
+    (off > ANOTHER).then(|| {
+        format!(
+            "The dates were reckoned as if it were {reckoned}, and by the service's clock it is {told}: another \
+             range was read than was meant. Set the clock of this machine right (NTP), and give the command again."
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::{cell::Cell, fs};
 
-    use chrono::{DateTime, TimeDelta};
     use collect::verify::{VerifyOrder, VerifyProgress, VerifyWork};
     use sekoia::{Console, Directories, Environment};
     use uuid::Uuid;
@@ -478,6 +540,7 @@ mod tests {
             wish: Told(Cell::new(None)),
             cancel: false,
             json: true,
+            reckoned: None,
         };
         session.session.context.stop.cancel();
         let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
@@ -486,6 +549,20 @@ mod tests {
         let order = VerifyOrder::new(Uuid::from_u128(3), range, Default::default(), work);
         session.perform(order, Filed::Already).await.unwrap();
         session.wish.0.get()
+    }
+
+    /// Else a range that was never asked for seems to be delivered.
+    #[test]
+    fn dates_that_a_wrong_clock_has_made_are_told() {
+        let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
+        for seconds in [-300, 0, 300] {
+            assert_eq!(another_time(at(0), at(seconds)), None);
+        }
+        for seconds in [-172_800, -301, 301, 172_800] {
+            let text = another_time(at(0), at(seconds)).unwrap();
+            let beginning = "The dates were reckoned as if it were 2027-01-15 08:00:00 UTC, and";
+            assert!(text.starts_with(beginning), "{text}");
+        }
     }
 
     #[tokio::test]

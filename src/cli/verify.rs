@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chrono::{DateTime, DurationRound as _, Local, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use clap::{ArgGroup, Args};
 use collect::{
     nightly::Nights,
@@ -26,13 +26,15 @@ use uuid::Uuid;
 use self::report::Report;
 use super::{
     order::{
-        self, Filed, OrderOutcome, OrderSession, OrderWords, RangeCommand,
-        dates::{self, RangeArguments},
+        self, Filed, OrderOutcome, OrderSession, OrderWords, RangeCommand, dates::RangeArguments,
         refuse,
     },
     screen::print_document,
 };
-use crate::triggers::backfill::{self, Task};
+use crate::triggers::{
+    backfill::{self, Task},
+    order_time::OrderTime,
+};
 
 /// Shows that nothing of a past range is missing, and delivers what is.
 #[derive(Debug, Args)]
@@ -193,7 +195,8 @@ impl RangeCommand for VerifyWish {
             outcome::tell(order, outcome, progress, &verdicts)?;
         }
         if let Some(report) = &session.wish.opened {
-            let now = session.session.context.clock.now();
+            let time = OrderTime::of(session.session).await;
+            let now = time.map_or_else(|_| session.session.context.clock.now(), |time| time.now());
             let hours = outcome::hours(range, progress);
             let text = page::page(trigger, range, hours, &verdicts, now);
             let path = report.write(&text.into_string())?;
@@ -235,20 +238,20 @@ impl Known {
 
 impl OrderSession<'_, VerifyWish> {
     /// The range in a person's words, and the full hours that it touches; none when none is given.
-    async fn asked_for(&self) -> anyhow::Result<Option<((String, String), Window)>> {
+    async fn asked_for(&mut self) -> anyhow::Result<Option<((String, String), Window)>> {
         let reach = backfill::reach(self.session).await?;
-        let now = self.session.context.clock.now();
-        let (words, range, last) = match (self.wish.range.words(), &self.wish.resend) {
+        let resend = self.wish.resend.clone();
+        let (words, range, last) = match (self.wish.range.words(), resend) {
             (Some(words), _) => {
-                let range = dates::range((&words.0, &words.1), now, reach, &Local);
+                let range = self.range(&words, reach).await?;
                 let range = range.or_else(|sentence| refuse(&sentence))?;
                 (words, range, range.end() - TimeDelta::nanoseconds(1))
             }
             (None, Some(hour)) => {
-                let range = dates::range((hour, "now"), now, reach, &Local);
+                let range = self.range(&(hour.clone(), "now".to_owned()), reach).await?;
                 let range = range.map_err(|sentence| sentence.replace("--from", "--resend"));
                 let range = range.or_else(|sentence| refuse(&sentence))?;
-                ((hour.clone(), String::new()), range, range.start())
+                ((hour, String::new()), range, range.start())
             }
             (None, None) => return Ok(None),
         };

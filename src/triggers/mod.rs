@@ -16,6 +16,7 @@ pub(crate) mod letters;
 mod message_trace;
 mod message_trace_graph;
 mod message_trace_oauth;
+pub(crate) mod order_time;
 mod privacy;
 mod report;
 mod row_text;

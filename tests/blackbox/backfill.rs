@@ -4,10 +4,12 @@ use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Endpoint, Fault, NewRow, Scope};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::{
+    graph::skewed,
     terminal::{colorful, in_terminal},
     world::{Process, Said, Trigger, World, repository, until},
 };
@@ -322,6 +324,34 @@ async fn a_dry_run_beside_a_trigger_leaves_it_its_quota() {
     let sentence = "at most 10 requests in 5 minutes beside it";
     assert!(said.stderr.contains(sentence), "{said}");
     process.stop().await;
+}
+
+/// Else another range is read than is meant, or what can be had is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_are_reckoned_by_the_clock_of_the_service_once_it_is_known() {
+    join_all([-2, 2].map(async |days| {
+        let world = skewed(TimeDelta::days(days)).await;
+        let dry = ["--from", "-2h", "--dry-run", "--json"];
+        let said = backfill(&world, &dry).await;
+        assert_eq!(said.code, Some(0), "{said}");
+        let sentence = "The dates were reckoned as if it were";
+        assert!(said.stderr.contains(sentence), "{said}");
+
+        let mut process = world.start();
+        world.backlog_delivered().await;
+        up_to_date(&world).await;
+        process.stop().await;
+        let said = backfill(&world, &dry).await;
+        assert_eq!(said.code, Some(0), "{said}");
+        let remark = "the service's: dates are reckoned by the service's";
+        assert!(said.stderr.contains(remark), "{said}");
+        assert!(!said.stderr.contains(sentence), "{said}");
+        let told: Value = serde_json::from_str(&said.stdout).unwrap();
+        let from: DateTime<Utc> = told["from"].as_str().unwrap().parse().unwrap();
+        let off = world.now() - TimeDelta::hours(2) - from;
+        assert!(off.abs() < TimeDelta::minutes(2), "{off}: {said}");
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,7 +137,7 @@ async fn ninety_days_back_is_asked_for_in_windows_of_ten() {
 }
 
 /// The clock of Microsoft's servers is this far ahead of ours.
-async fn skewed(ahead: TimeDelta) -> World {
+pub(crate) async fn skewed(ahead: TimeDelta) -> World {
     let clock = Clock::new(move || Clock::system().now() + ahead);
     let backlog = Backlog::rows(TimeDelta::hours(1), 500);
     let traffic = Traffic {

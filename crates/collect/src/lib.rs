@@ -49,7 +49,7 @@ pub use self::{
         evidence,
         evidence::SourceTime,
         lateness,
-        leaps::KeptLeaps,
+        leaps::{KeptLeaps, KeptTime},
         schedule,
         schedule::{CheckpointLag, Lane, MissingTime},
         start,

@@ -6,7 +6,7 @@ use chrono::{
 use clap::Args;
 use rows::Window;
 
-use crate::triggers::backfill::Reach;
+use crate::triggers::{backfill::Reach, order_time::OrderTime};
 
 // The range that a command is about.
 #[derive(Debug, Args)]
@@ -35,40 +35,55 @@ impl RangeArguments {
 /// The range that these words mean to a person in a time zone.
 pub(in crate::cli) fn range(
     (from, to): (&str, &str),
-    now: DateTime<Utc>,
+    time: &OrderTime,
     reach: Reach,
     zone: &impl TimeZone,
 ) -> Result<Window, String> {
     // Rows have no finer times that matter, and states are easier to read.
-    let now = now.trunc_subsecs(0);
+    let [now, earliest, latest] =
+        [time.now(), time.earliest(), time.latest()].map(|at| at.trunc_subsecs(0));
     let start = parse("--from", from, now, zone)?;
     let end = parse("--to", to, now, zone)?;
     for (option, at) in [("--from", start), ("--to", end)] {
-        if at > now {
+        if at > latest {
             return Err(format!(
-                "{option} lies in the future, at {}: nothing is received yet",
-                text(at)
+                "{option} lies in the future, at {}: nothing is received yet{}",
+                text(at),
+                time.doubt()
             ));
         }
     }
     let Reach { service, kept, .. } = reach;
     let days = kept.num_days();
-    if start < now - kept {
+    if start < earliest - kept {
         return Err(format!(
             "{service} keeps rows for {days} days: --from is {}, and the oldest that can be had is \
-             --from {}",
+             --from {}{}",
             text(start),
-            text(reach.oldest(now))
+            text(reach.oldest(earliest)),
+            time.doubt()
         ));
     }
-    // Who writes the number of days that are kept means all that there is.
-    let start = start.max(reach.oldest(now));
+    // Who writes the number of days that are kept means all that there is. Of what is older by one of two
+    // clocks alone, the service says whether it is gone.
+    let start = match start < now - kept {
+        true => start,
+        false => start.max(reach.oldest(now)),
+    };
     Window::new(start, end).ok_or_else(|| {
         format!(
             "--from ({}) must lie before --to ({})",
             text(start),
             text(end)
         )
+    })
+}
+
+/// Whether these words mean another time on another day.
+pub(in crate::cli) fn depend_on_now((from, to): &(String, String)) -> bool {
+    [from, to].into_iter().any(|text| {
+        let text = text.trim().to_lowercase();
+        text.starts_with('-') || ["now", "today", "yesterday"].contains(&text.as_str())
     })
 }
 
@@ -173,9 +188,13 @@ mod tests {
     }
 
     fn window(from: &str, to: &str) -> Result<Window, String> {
+        by(&OrderTime::by(now()), from, to)
+    }
+
+    fn by(time: &OrderTime, from: &str, to: &str) -> Result<Window, String> {
         range(
             (from, to),
-            now(),
+            time,
             REACH,
             &chrono::FixedOffset::east_opt(3600).unwrap(),
         )
@@ -233,6 +252,44 @@ mod tests {
             let sentence = refused(words, "now");
             assert!(sentence.contains("is not a date: write"), "{sentence}");
         }
+    }
+
+    /// Else what can be had is refused, or left out.
+    #[test]
+    fn of_two_clocks_that_may_be_right_neither_refuses_alone() {
+        let days = TimeDelta::days;
+        for ahead in [2, -2] {
+            let service = now() + days(ahead);
+            let window = |is_sure, from: DateTime<Utc>, to: &str| {
+                by(&OrderTime::beside(now(), service, is_sure), &text(from), to)
+            };
+            let till = service.trunc_subsecs(0);
+            for is_sure in [true, false] {
+                let (oldest, later) = (service - days(89), service - days(1));
+                let read = window(is_sure, oldest, "now").unwrap();
+                assert_eq!((read.start(), read.end()), (oldest.trunc_subsecs(0), till));
+                assert!(window(is_sure, later, &text(service)).is_ok());
+                let time = OrderTime::beside(now(), service, is_sure);
+                let all = by(&time, "-90d", "-12h").unwrap();
+                assert_eq!(all.end(), till - TimeDelta::hours(12));
+                assert_eq!(all.start(), REACH.oldest(till));
+            }
+            let is_refused = |is_sure| {
+                let early = window(is_sure, service - days(91), "now").is_err();
+                let late = window(is_sure, now() - days(5), &text(now())).is_err();
+                (early, late)
+            };
+            assert_eq!(is_refused(true), (true, ahead < 0));
+            assert_eq!(is_refused(false), (ahead < 0, false));
+        }
+    }
+
+    #[test]
+    fn what_depends_on_the_clock_is_known_by_its_words() {
+        let depends = |from: &str, to: &str| depend_on_now(&(from.to_owned(), to.to_owned()));
+        assert!(depends("-7d", "2026-11-01") && depends("2026-11-01", "Now "));
+        assert!(depends("Yesterday", "2026-11-01") && depends("2026-11-01", "today"));
+        assert!(!depends("2026-11-01", "2026-11-01T08:30Z") && !depends("2026-10", "2026-11"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
         order::{OrderSession, dates, refuse},
         screen::print_document,
     },
-    triggers::backfill,
+    triggers::{backfill, order_time::OrderTime},
 };
 
 /// How far each verification reaches back at least, when nothing else is said.
@@ -74,8 +74,9 @@ impl OrderSession<'_, VerifyWish> {
             );
         }
         let reach = backfill::reach(session).await?;
-        let now = session.context.clock.now();
-        let range = dates::range((from, "now"), now, reach, &Local);
+        // Only how far it reaches back counts, which is the same by any clock.
+        let now = OrderTime::by(session.context.clock.now());
+        let range = dates::range((from, "now"), &now, reach, &Local);
         let range = range.or_else(|sentence| refuse(&sentence))?;
         Ok(u32::try_from((range.span().num_minutes() + 59) / 60)?)
     }

@@ -34,6 +34,9 @@ const HELD: Duration = Duration::from_secs(86_400);
 /// So many leaps are remembered one by one; of more, the two oldest count as one.
 const MOST: usize = 64;
 
+/// A clock of this machine that was set since can be wrong by no more than that.
+const LATELY: TimeDelta = TimeDelta::hours(1);
+
 #[derive(Debug, Default)]
 pub(crate) struct Leaps {
     seen: Option<Moment>,
@@ -78,6 +81,33 @@ struct KeptLeap {
     by_seconds: i64,
     /// When, by the local clock.
     at: DateTime<Utc>,
+}
+
+/// The source's time, as what was kept tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptTime {
+    /// The time.
+    pub at: DateTime<Utc>,
+    /// Whether that is sure: it was seen lately, and no leap of it is in doubt. Else the local clock may have
+    /// been set since.
+    pub is_sure: bool,
+}
+
+impl KeptLeaps {
+    /// What time it is by the source when the local clock shows `local`. No earlier than what was seen: a local
+    /// clock that shows an earlier time than then was set back, or is wrong.
+    pub fn time(&self, local: DateTime<Utc>) -> KeptTime {
+        let passed = local - self.seen_at;
+        let at = match passed < TimeDelta::zero() {
+            true => local.max(self.seen),
+            false => self.seen.checked_add_signed(passed).unwrap_or(local),
+        };
+        let is_lately = (TimeDelta::zero()..=LATELY).contains(&passed);
+        KeptTime {
+            at,
+            is_sure: is_lately && self.ahead.is_empty(),
+        }
+    }
 }
 
 impl Leaps {

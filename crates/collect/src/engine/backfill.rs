@@ -138,8 +138,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let OrderUnderWay {
             order, progress, ..
         } = &mut backfill.work;
+        let resumed = progress.counts.asked > 0;
+        if !resumed {
+            // Before the time was known, that was by the local clock.
+            progress.begun = self.time().now;
+        }
         let counts = &mut progress.counts;
-        let resumed = counts.asked > 0;
         if !resumed {
             let until = self.schedule.asks_until(self.time().now);
             // A collection reads by itself what lies after its live edge.

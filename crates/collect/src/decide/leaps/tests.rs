@@ -102,6 +102,40 @@ fn a_leap_is_doubted_over_a_restart() {
     assert_eq!(later.surely(at(9000), reading(day).instant), at(9000));
 }
 
+/// Else a command reckons dates by a clock that is wrong.
+#[test]
+fn what_is_kept_tells_the_source_s_time() {
+    let at = |seconds: i64| DateTime::from_timestamp(1_000_000 + seconds, 0).unwrap();
+    let days = 2 * 86_400;
+    for ahead in [days, -days] {
+        let kept = KeptLeaps {
+            ahead: Vec::new(),
+            seen: at(ahead),
+            seen_at: at(0),
+        };
+        let told = |local: i64| {
+            let KeptTime { at: told, is_sure } = kept.time(at(local));
+            ((told - at(0)).num_seconds(), is_sure)
+        };
+        assert_eq!(told(0), (ahead, true));
+        assert_eq!(told(3600), (ahead + 3600, true));
+        assert_eq!(told(3601), (ahead + 3601, false));
+        // It was set back since.
+        assert_eq!(told(-1), (ahead.max(-1), false));
+        assert_eq!(told(-4 * days), (ahead.max(-4 * days), false));
+        let leap = KeptLeap {
+            since: at(ahead),
+            by_seconds: 7200,
+            at: at(0),
+        };
+        let doubtful = KeptLeaps {
+            ahead: vec![leap],
+            ..kept.clone()
+        };
+        assert!(!doubtful.time(at(60)).is_sure);
+    }
+}
+
 /// A process may begin with a service whose time is wrong.
 #[test]
 fn a_leap_that_a_process_begins_with_is_doubted_when_the_time_goes_back() {
