@@ -9,7 +9,7 @@ use base::{Clock, clock::Step};
 use chrono::{DateTime, Utc};
 use collect::{Event, Lane, Observer, PageCount, evidence::Loss};
 use rows::{Window, exclude::Rule};
-use sekoia::{Context, Heartbeat, Intake, Log, Side};
+use sekoia::{Context, Heartbeat, Intake, Log, Metrics, Side};
 use tokio::time::Instant;
 
 use self::figures::{ByRule, Figures};
@@ -28,6 +28,7 @@ pub(super) struct Report {
     clock: Clock,
     heartbeat: Heartbeat,
     intake: Intake,
+    metrics: Metrics,
     figures: Figures,
     summary: Summary,
     working: Working,
@@ -45,6 +46,7 @@ impl Report {
             clock: context.clock.clone(),
             heartbeat: context.heartbeat.clone(),
             intake: intake.clone(),
+            metrics: context.metrics.clone(),
             figures: Figures::new(&context.metrics, hidden),
             summary: Summary::default(),
             working,

@@ -30,6 +30,8 @@ impl Report {
         self.figures.missing.set(span.num_seconds());
         self.figures.gaps.set(number(gaps));
         self.figures.known.set(number(snapshot.known));
+        self.metrics
+            .events_are_dated_ahead(snapshot.skew.unwrap_or_default());
         let untold = snapshot.untold.map(|held_back| -held_back);
         let skew = snapshot.skew.or(untold).unwrap_or_default();
         self.figures.skew.set(skew.as_seconds_f64());

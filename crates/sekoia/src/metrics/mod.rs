@@ -11,7 +11,7 @@ use std::{
 };
 
 use base::{Clock, lock};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{Response, StatusCode, header::ACCEPT, request::Parts};
 use prometheus_client::{
     collector::Collector,
@@ -78,6 +78,11 @@ impl Metrics {
         self.register(name, help, M::default())
     }
 
+    /// The clock that dates events is ahead of that of this machine by so much: they are as old as it says.
+    pub fn events_are_dated_ahead(&self, by: TimeDelta) {
+        *lock(&self.freshness().ahead) = by;
+    }
+
     pub(super) fn freshness(&self) -> Freshness {
         lock(&self.0).freshness.clone()
     }
@@ -114,6 +119,8 @@ type Newest = (String, DateTime<Utc>);
 pub(crate) struct Freshness {
     clock: Clock,
     newest: Arc<Mutex<Option<Newest>>>,
+    /// How far the clock that dates events is ahead of ours.
+    ahead: Arc<Mutex<TimeDelta>>,
 }
 
 impl Freshness {
@@ -121,6 +128,7 @@ impl Freshness {
         Self {
             clock,
             newest: Arc::default(),
+            ahead: Arc::default(),
         }
     }
 
@@ -143,7 +151,9 @@ impl Collector for Freshness {
         let name = format!("{NAMESPACE}_events_lags");
         let help = "The delay (seconds) from the date of the last event";
         let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
-        let age = (self.clock.now() - date).to_std().unwrap_or_default();
+        let now = self.clock.now().checked_add_signed(*lock(&self.ahead));
+        let age = now.and_then(|now| (now - date).to_std().ok());
+        let age = age.unwrap_or_default();
         let labels = [("intake_key", intake_key.as_str())];
         let encoder = family.encode_family(&labels)?;
         ConstGauge::new(age.as_secs_f64()).encode(encoder)
@@ -152,7 +162,6 @@ impl Collector for Freshness {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use chrono::TimeDelta;
     use prometheus_client::metrics::{counter::Counter, family::Family};
 
     use super::*;
@@ -238,6 +247,22 @@ pub(super) mod tests {
         assert_eq!(lag(), Some(0.0));
         tokio::time::advance(std::time::Duration::from_secs(90)).await;
         assert_eq!(lag(), Some(60.0));
+    }
+
+    /// Else a clock that is wrong hides that nothing comes, or says so while all does.
+    #[tokio::test(start_paused = true)]
+    async fn freshness_goes_by_the_clock_that_dates_events() {
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let days = TimeDelta::days;
+        for ahead in [2, -2] {
+            let metrics = metrics();
+            let newest = start + days(ahead) - TimeDelta::seconds(30);
+            metrics.freshness().accepted("k", newest);
+            metrics.events_are_dated_ahead(days(ahead));
+            let (_, body) = scrape(&metrics, "");
+            let told = "\nsymphony_module_common_events_lags{intake_key=\"k\"} 30.0\n";
+            assert!(body.contains(told), "{body}");
+        }
     }
 
     /// As when the key of the intake is changed while the process runs.
