@@ -1,7 +1,7 @@
 //! How a state is gone on with, and how one is begun with what another has.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::{OUTSIDE_FILE, journal, start::Position};
+use collect::{KeptLeaps, OUTSIDE_FILE, journal, start::Position};
 use sekoia::{Log, RunError, StateFile, Storage, StorageError};
 
 use super::{
@@ -20,6 +20,16 @@ pub(crate) struct First {
 }
 
 impl First {
+    /// The same beside a state that has `kept` the service's time: of two clocks the earlier one counts, as what
+    /// lies before the beginning is never asked for.
+    fn by_both(self, kept: Option<&KeptLeaps>) -> Self {
+        let service = kept.map_or(self.now, |kept| kept.time(self.now).at);
+        Self {
+            now: self.now.min(service),
+            ..self
+        }
+    }
+
     /// The same beside a state that has delivered up to `checkpoint`: a clock that shows an earlier time is
     /// wrong, and would lead back to rows that are delivered and forgotten.
     fn beside(self, checkpoint: Option<DateTime<Utc>>) -> DateTime<Utc> {
@@ -127,7 +137,9 @@ pub(super) async fn begin_with(
     }
     let stand = Stand::in_storage(&other).await?;
     let checkpoint = stand.map(|stand| stand.checkpoint);
-    let first = first.beside(checkpoint);
+    let found = state::timeline_in(&other).await?;
+    let leaps = state::known(&found).and_then(|timeline| timeline.leaps.as_ref());
+    let first = first.by_both(leaps).beside(checkpoint);
     let since = match taken {
         Taken::Rows => checkpoint.map_or(first, |checkpoint| checkpoint.min(first)),
         Taken::Position => checkpoint.unwrap_or(first),

@@ -1,3 +1,5 @@
+use collect::{coverage::Coverage, lateness::Lateness, timeline::Timeline};
+
 use super::*;
 
 const ONE: &str = "11111111-aaaa-4aaa-8aaa-111111111111";
@@ -303,6 +305,26 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
         said.contains(&folder) && !said.contains("The settings ask"),
         "{said}"
     );
+}
+
+/// Else its first collection begins too late.
+#[tokio::test]
+async fn a_tenant_beside_another_begins_by_the_earlier_of_two_clocks() {
+    let all = storage();
+    let (first, _) = takes(&all, &reporting("a.example")).await;
+    let First { now, start_time } = beginning();
+    let service = now - chrono::TimeDelta::days(2);
+    let context = state::with_checkpoint(service);
+    first.write("context.json", context).await.unwrap();
+    let mut timeline = Timeline::new(service, Coverage::new(service), Lateness::default());
+    let leaps = serde_json::json!({"ahead": [], "seen": service, "seen_at": now});
+    timeline.leaps = Some(serde_json::from_value(leaps).unwrap());
+    let text = serde_json::to_vec(&timeline).unwrap();
+    first.write("coverage.json", text).await.unwrap();
+
+    let (second, _) = takes(&all, &reporting("b.example")).await;
+    let kept = state::Kept::in_storage(&second).await.unwrap();
+    assert_eq!(kept.come_to(), Some(service - start_time));
 }
 
 #[tokio::test]
