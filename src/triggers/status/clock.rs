@@ -63,7 +63,8 @@ pub(super) fn clock(process: &Answers) -> Line {
         .is_some_and(|pages| pages > 0.0);
     let mut text = match by.map(|by| by.clock) {
         Some(WhichClock::Machine) => {
-            "not compared with the service's, which does not tell its time".to_owned()
+            "not compared with the service's: it does not tell its time, or each answer another one"
+                .to_owned()
         }
         Some(WhichClock::Unknown) if has_read => {
             "not compared with the service's at present: no answer has told which is right"
@@ -142,7 +143,7 @@ mod tests {
             assert_eq!(line.facts["skew_seconds"].is_null(), clock != "service");
             (line.text, line.bad)
         };
-        let untold = "not compared with the service's, which does not tell its time";
+        let untold = "not compared with the service's: it does not tell its time, or each answer another one";
         assert_eq!(told("machine", 0, 0), (untold.to_owned(), false));
         let early = "; as the service refuses later windows as ones of its future, they end";
         let (text, bad) = told("machine", 32, -32);

@@ -266,7 +266,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let oldest = days.and_then(|days| time.now.checked_sub_signed(days));
         if read.lane == Lane::Verify {
             let kept = time.now - self.schedule.limits().retention;
-            return Box::pin(self.audit_refused(read.window, oldest.unwrap_or(kept))).await;
+            // What one text says of days judges no hour that was not asked for by itself.
+            let oldest = oldest.map_or(kept, |oldest| oldest.min(kept));
+            return Box::pin(self.audit_refused(read.window, oldest)).await;
         }
         let Some(judgement) = self.schedule.refuse(read.window, oldest, time, now) else {
             self.pause_after(read.reader, error);

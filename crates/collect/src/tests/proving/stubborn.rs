@@ -92,10 +92,16 @@ fn hours_that_the_source_refuses_as_too_old_are_not_proven_and_end_a_verificatio
     });
 }
 
-/// A window may be two days long, and its first hour alone too old.
+/// A window may be two days long, and its first hour alone too old, also where the refusal says that all is.
 #[test]
 fn hours_that_the_source_keeps_are_proven_also_when_one_before_them_is_too_old() {
-    on_virtual_time(async {
+    for days in [None, Some(0)] {
+        proves_all_but_the_first_hour(days);
+    }
+}
+
+fn proves_all_but_the_first_hour(days: Option<u32>) {
+    on_virtual_time(async move {
         let bench = Bench::collected(60).await;
         let oldest = bench.start + TimeDelta::minutes(30);
         let script = async {
@@ -103,7 +109,7 @@ fn hours_that_the_source_keeps_are_proven_also_when_one_before_them_is_too_old()
             verifies(&bench, &verification(&bench, 1, ALL, false)).await;
             *bench.hook.lock().unwrap() = Some(Box::new(move |lane, window, _| {
                 match lane == Lane::Verify && window.start() < oldest {
-                    true => Err(ErrorClass::OutOfReach { days: None }),
+                    true => Err(ErrorClass::OutOfReach { days }),
                     false => Ok(()),
                 }
             }));
