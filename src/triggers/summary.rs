@@ -129,8 +129,8 @@ impl Summary {
             && due(&mut state.said_untold, now)
         {
             lines.push(warning(format!(
-                "The service tells no time that counts, and refuses later windows as ones of its future: they end {} \
-                 before the clock of this machine. Set that right (NTP); if it is right, nothing is lost, and \
+                "The service tells no time that counts, and refuses later windows as ones of its future: \
+                 they end {} before the clock of this machine. Set that right (NTP); if it is right, nothing is lost, and \
                  rows come later by as much.",
                 words::span(held_back)
             )));
