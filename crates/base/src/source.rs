@@ -75,12 +75,13 @@ pub struct SourceTime {
 
 impl SourceTime {
     /// Now, by the later of both clocks where they are too far apart for one of them to be right by
-    /// chance: of what lies between them nothing is asked for.
-    pub fn latest(&self) -> DateTime<Utc> {
-        let behind = self.skew.map(|skew| -skew).filter(|by| *by > DISAGREEING);
-        behind
-            .and_then(|by| self.now.checked_add_signed(by))
-            .unwrap_or(self.now)
+    /// chance: of what lies between them nothing is asked for, also where windows are held back.
+    pub fn latest(&self, local: DateTime<Utc>) -> DateTime<Utc> {
+        let is_known = self.skew.is_some() || self.certain.is_some();
+        match is_known && local - self.now > DISAGREEING {
+            true => local,
+            false => self.now,
+        }
     }
 
     /// The same, and nothing is asked for before it has come by both clocks, where they are so near to one

@@ -264,6 +264,8 @@ fn without_dates_a_clock_that_is_ahead_asks_for_what_has_passed() {
         .matches("ends in the service's future")
         .count();
     assert!(refused < 20, "{refused} windows were refused");
+    let told = "refuses later windows as ones of its future: they end";
+    assert!(site.output().contains(told), "{}", site.output());
 }
 
 #[test]

@@ -12,7 +12,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// How far the collection has come. Until the time is known, as far as what is kept tells: a start in
     /// an outage is behind, too.
     pub(super) fn checkpoint_lag(&self) -> Option<CheckpointLag> {
-        let now = self.time().latest();
+        let now = self.time().latest(self.parts.clock.now());
         match self.has_begun() {
             true => self.schedule.checkpoint_lag(now),
             false => self.schedule.lag_of(self.waiting.missing?, now),

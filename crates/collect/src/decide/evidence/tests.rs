@@ -438,18 +438,34 @@ fn a_moment_is_told_by_a_clock_that_was_set_right() {
 #[test]
 fn what_lies_between_clocks_that_disagree_counts_for_the_later() {
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    for (skew, ahead) in [
-        (None, 0),
-        (Some(7200), 0),
-        (Some(-300), 0),
-        (Some(-301), 301),
+    for (skew, held_back, ahead) in [
+        (Some(7200), 0, 0),
+        (Some(-300), 0, 0),
+        (Some(-301), 0, 301),
+        (Some(-200), 200, 400),
+        (Some(0), 300, 0),
+        (None, 0, 0),
+        (None, 300, 0),
+        (None, 301, 301),
     ] {
-        let time = SourceTime {
-            now,
+        let skew = skew.map(TimeDelta::seconds);
+        let told = now + TimeDelta::seconds(held_back);
+        let local = told - skew.unwrap_or_default();
+        let certain = Some(now);
+        let time = SourceTime { now, certain, skew };
+        let latest = time.latest(local) - now;
+        assert_eq!(latest, TimeDelta::seconds(ahead), "{skew:?} {held_back}");
+        let held = time.held_back(local);
+        assert_eq!(held, Some(TimeDelta::seconds(held_back)), "{skew:?}");
+        let unknown = SourceTime {
             certain: None,
-            skew: skew.map(TimeDelta::seconds),
+            skew: None,
+            ..time
         };
-        assert_eq!(time.latest() - now, TimeDelta::seconds(ahead), "{skew:?}");
+        assert_eq!(
+            (unknown.latest(local), unknown.held_back(local)),
+            (now, None)
+        );
     }
 }
 
