@@ -216,26 +216,33 @@ fn put_lowercase(part: &[u8], buffer: &mut [u8], at: usize) -> Option<usize> {
     let end = at + part.len();
     let (room, behind) = buffer.get_mut(at..)?.split_at_mut_checked(part.len())?;
     *behind.first_chunk_mut()? = (part.len() as u64).to_le_bytes();
+    lowercase_into(part, room).then_some(end + size_of::<u64>())
+}
+
+/// Puts a text in lower case into a room of its length. False when not all of it is ASCII: what is in the
+/// room is of no use then.
+#[inline]
+pub(crate) fn lowercase_into(text: &[u8], room: &mut [u8]) -> bool {
     let mut seen = u8x16::ZERO;
     let mut put = |block: [u8; BLOCK]| {
         let bytes = u8x16::new(block);
         seen |= bytes;
         lowercase(bytes).to_array()
     };
-    for (room, block) in room.as_chunks_mut().0.iter_mut().zip(part.as_chunks().0) {
+    for (room, block) in room.as_chunks_mut().0.iter_mut().zip(text.as_chunks().0) {
         *room = put(*block);
     }
-    if let Some((last, room)) = part.last_chunk().zip(room.last_chunk_mut()) {
+    if let Some((last, room)) = text.last_chunk().zip(room.last_chunk_mut()) {
         // Some of it has been put before.
         *room = put(*last);
-    } else if !part.is_empty() {
-        let last = put(last_block(part, part.len()));
+    } else if !text.is_empty() {
+        let last = put(last_block(text, text.len()));
         for (room, byte) in room.iter_mut().zip(last) {
             *room = byte;
         }
     }
     // The highest bit of a byte.
-    (seen.to_bitmask() == 0).then_some(end + size_of::<u64>())
+    seen.to_bitmask() == 0
 }
 
 #[inline]

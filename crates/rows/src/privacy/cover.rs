@@ -1,5 +1,7 @@
 //! What takes the place of a value that is hidden.
 
+use wide::{CmpGt as _, u8x16};
+
 /// Bytes of a hash that are used: 64 bits. Of 100 million different texts two share a hash with a probability
 /// of 0.03 %.
 pub(super) const BYTES: usize = 8;
@@ -35,73 +37,55 @@ impl Cover {
         }
     }
 
-    /// Appends its JSON.
+    /// Appends its JSON. Domains are made that nobody can have (RFC 2606).
     #[inline]
     pub(super) fn write(self, to: &mut Vec<u8>) {
         match self {
             Self::Null => to.extend_from_slice(b"null"),
-            Self::Hash(hash) => enclose(to, b"\"", &digits(hash), b"\""),
-            Self::Address(local, domain) => enclose(to, b"\"", &address(local, domain), b"\""),
-            Self::Bracketed(local, domain) => enclose(to, b"\"<", &address(local, domain), b">\""),
-            Self::BracketedHash(hash) => enclose(to, b"\"<", &digits(hash), b">\""),
+            Self::Hash(hash) => {
+                to.extend_from_slice(&filled(*b"\"0123456789abcdef\"", [(1, hash)]));
+            }
+            Self::BracketedHash(hash) => {
+                to.extend_from_slice(&filled(*b"\"<0123456789abcdef>\"", [(2, hash)]));
+            }
+            Self::Address(local, domain) => to.extend_from_slice(&filled(
+                *b"\"0123456789abcdef@0123456789abcdef.invalid\"",
+                [(1, local), (18, domain)],
+            )),
+            Self::Bracketed(local, domain) => to.extend_from_slice(&filled(
+                *b"\"<0123456789abcdef@0123456789abcdef.invalid>\"",
+                [(2, local), (19, domain)],
+            )),
         }
     }
 }
 
+/// A text with the digits of hashes at these places.
 #[inline]
-fn enclose<const E: usize, const N: usize>(
-    to: &mut Vec<u8>,
-    before: &[u8; E],
-    text: &[u8; N],
-    behind: &[u8; E],
-) {
-    to.extend_from_slice(before);
-    to.extend_from_slice(text);
-    to.extend_from_slice(behind);
-}
-
-/// The hashes with what makes them no address that anybody can have (RFC 2606).
-#[inline]
-fn address(local: Hash, domain: Hash) -> [u8; 41] {
-    let mut text = *b"0123456789abcdef@0123456789abcdef.invalid";
-    if let Some(place) = text.first_chunk_mut() {
-        *place = digits(local);
-    }
-    if let Some(place) = text.get_mut(17..).and_then(|rest| rest.first_chunk_mut()) {
-        *place = digits(domain);
+fn filled<const N: usize, const H: usize>(
+    mut text: [u8; N],
+    hashes: [(usize, Hash); H],
+) -> [u8; N] {
+    for (place, hash) in hashes {
+        let rest = text.get_mut(place..);
+        if let Some(place) = rest.and_then(<[u8]>::first_chunk_mut) {
+            *place = digits(hash);
+        }
     }
     text
-}
-
-/// The two hexadecimal digits of every byte.
-#[allow(clippy::indexing_slicing, reason = "checked when it is compiled")]
-static HEX: [[u8; 2]; 256] = {
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < pairs.len() {
-        pairs[byte] = [hex(byte >> 4), hex(byte & 15)];
-        byte += 1;
-    }
-    pairs
-};
-
-const fn hex(half: usize) -> u8 {
-    let half = half as u8;
-    if half < 10 {
-        b'0' + half
-    } else {
-        b'a' - 10 + half
-    }
 }
 
 /// The hexadecimal digits of a hash.
 #[inline]
 pub(super) fn digits(hash: Hash) -> Digits {
-    let mut digits = [0; 2 * BYTES];
-    for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(hash) {
-        *pair = HEX.get(usize::from(byte)).copied().unwrap_or_default();
-    }
-    digits
+    /// The lower half of each byte.
+    const LOWER: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+    let bytes = u64::from_le_bytes(hash);
+    let block = |halves: u64| u8x16::new(u128::from(halves & LOWER).to_le_bytes());
+    let halves = u8x16::unpack_low(block(bytes >> 4), block(bytes));
+    let are_letters = halves.simd_gt(u8x16::splat(9));
+    let to_letters = are_letters & u8x16::splat(b'a' - 10 - b'0');
+    (halves + u8x16::splat(b'0') + to_letters).to_array()
 }
 
 /// Whether a text has the form of what takes the place of another.

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use super::{
     Addresses,
     cover::{Cover, Hash, digits},
-    lower,
+    in_lower_case,
     memory::Memory,
 };
 
@@ -37,8 +37,8 @@ struct Keyed(Hmac<Sha256>);
 
 impl Keyed {
     /// The hash of a text in lower case.
-    fn hash(&self, text: &str) -> Hash {
-        let keyed = self.0.clone().chain_update(text.as_bytes());
+    fn hash(&self, text: &[u8]) -> Hash {
+        let keyed = self.0.clone().chain_update(text);
         let tag: [u8; 32] = keyed.finalize().into_bytes().into();
         let [a, b, c, d, e, f, g, h, ..] = tag;
         [a, b, c, d, e, f, g, h]
@@ -54,14 +54,16 @@ impl KeyedHasher {
             addresses: Memory::default(),
             domains: Memory::default(),
             last_id: (String::new(), None),
-            last_subject: (String::new(), keyed.hash("")),
+            last_subject: (String::new(), keyed.hash(b"")),
             keyed,
         })
     }
 
     /// Eight digits that tell this key from others, and from which it cannot be found out.
     pub fn fingerprint(&self) -> String {
-        let hash = self.keyed.hash("the fingerprint of a key of message-trace");
+        let hash = self
+            .keyed
+            .hash(b"the fingerprint of a key of message-trace");
         let digits = digits(hash).into_iter().take(8);
         digits.map(char::from).collect()
     }
@@ -75,7 +77,7 @@ impl KeyedHasher {
     pub(super) fn subject(&mut self, text: &str) -> Cover {
         let (last, hash) = &mut self.last_subject;
         if last != text {
-            *hash = self.keyed.hash(&lower(text));
+            *hash = in_lower_case(text, |text| self.keyed.hash(text));
             text.clone_into(last);
         }
         Cover::Hash(*hash)
@@ -90,7 +92,8 @@ impl KeyedHasher {
             return None;
         }
         let (keyed, domains) = (&self.keyed, &mut self.domains);
-        Some(self.addresses.get_or(text, || hidden(text, keyed, domains)))
+        let find_out = || hidden(text, keyed, domains);
+        Some(self.addresses.get_or(text.as_bytes(), find_out))
     }
 
     /// The same for a message id.
@@ -118,12 +121,15 @@ impl KeyedHasher {
 
 /// What takes the place of a text that is an address, or should be one.
 fn hidden(text: &str, keyed: &Keyed, domains: &mut Memory<Hash>) -> Cover {
-    let text = lower(text);
-    match text.rsplit_once('@') {
-        None => Cover::Hash(keyed.hash(&text)),
-        Some((local, domain)) => {
-            let domain = domains.get_or(domain, || keyed.hash(domain));
-            Cover::Address(keyed.hash(local), domain)
+    in_lower_case(text, |text| {
+        match text.iter().rposition(|byte| *byte == b'@') {
+            None => Cover::Hash(keyed.hash(text)),
+            Some(at) => {
+                let (local, domain) = text.split_at(at);
+                let domain = domain.get(1..).unwrap_or_default();
+                let domain = domains.get_or(domain, || keyed.hash(domain));
+                Cover::Address(keyed.hash(local), domain)
+            }
         }
-    }
+    })
 }

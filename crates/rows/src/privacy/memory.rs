@@ -36,8 +36,8 @@ impl<V> Default for Memory<V> {
 impl<V: Copy> Memory<V> {
     /// What is known of a text; if there is nothing, what `find_out` says, and that is remembered.
     #[inline]
-    pub(super) fn get_or(&mut self, text: &str, find_out: impl FnOnce() -> V) -> V {
-        let key = self.keyed.hash(text.as_bytes()).as_u128();
+    pub(super) fn get_or(&mut self, text: &[u8], find_out: impl FnOnce() -> V) -> V {
+        let key = self.keyed.hash(text).as_u128();
         if let Some(known) = self.recent.get(&key) {
             return *known;
         }

@@ -11,7 +11,6 @@ mod layout;
 mod memory;
 
 use std::{
-    borrow::Cow,
     collections::{BTreeSet, HashSet},
     fmt,
 };
@@ -24,7 +23,7 @@ use self::{
     cover::{Cover, is_hidden},
     layout::Layout,
 };
-use crate::json::Raw;
+use crate::{json::Raw, row::lowercase_into};
 
 /// What a member of a row tells of people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +68,7 @@ pub enum Addresses {
     Keep,
     /// Those of other domains than these are hashed. Domains are compared without regard to letter case, and
     /// those below them are others.
-    HashExternal(HashSet<String, RandomState>),
+    HashExternal(HashSet<Vec<u8>, RandomState>),
     /// All are hashed.
     Hash,
 }
@@ -77,7 +76,8 @@ pub enum Addresses {
 impl Addresses {
     /// Those of other domains than these are hashed.
     pub fn hash_external(own: &[String]) -> Self {
-        Self::HashExternal(own.iter().map(|domain| domain.to_lowercase()).collect())
+        let own = own.iter().map(|domain| domain.to_lowercase().into_bytes());
+        Self::HashExternal(own.collect())
     }
 
     /// Whether an address stays as it is.
@@ -85,7 +85,7 @@ impl Addresses {
         match self {
             Self::Keep => true,
             Self::HashExternal(own) => address.rsplit_once('@').is_some_and(|(local, domain)| {
-                own.contains(&*lower(domain)) && !names_another(local)
+                in_lower_case(domain, |domain| own.contains(domain)) && !names_another(local)
             }),
             Self::Hash => false,
         }
@@ -106,21 +106,16 @@ fn names_another(local: &str) -> bool {
     local.contains(['@', '=', '<', '%', '!']) || holds("#EXT#") || begins("IMCEA")
 }
 
-/// A text in lower case.
-fn lower(text: &str) -> Cow<'_, str> {
-    // All bytes are looked at, so that many are at once.
-    let any = |is: fn(&u8) -> bool| {
-        text.as_bytes()
-            .iter()
-            .fold(false, |any, byte| any | is(byte))
-    };
-    if any(|byte| !byte.is_ascii()) {
-        Cow::Owned(text.to_lowercase())
-    } else if any(u8::is_ascii_uppercase) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
+/// What `then` makes of a text in lower case. Short ones, which nearly all are, take no memory of their own.
+#[inline]
+fn in_lower_case<T>(text: &str, then: impl FnOnce(&[u8]) -> T) -> T {
+    let mut room = [0; 128];
+    if let Some(room) = room.get_mut(..text.len())
+        && lowercase_into(text.as_bytes(), room)
+    {
+        return then(room);
     }
+    then(text.to_lowercase().as_bytes())
 }
 
 /// A row that cannot be hidden: it must not leave.
