@@ -88,6 +88,21 @@ impl Error {
         }
     }
 
+    /// The same of a question for one message, or of a link of its answer. That it is forbidden speaks of who asks,
+    /// or of what stands on the way: it is no answer to the question, and may pass.
+    pub(crate) fn of_message(mut self) -> Self {
+        if let Self::Status {
+            status: StatusCode::FORBIDDEN,
+            class: class @ (ErrorClass::Person | ErrorClass::Narrow),
+            concern: Concern::Query,
+            ..
+        } = &mut self
+        {
+            *class = ErrorClass::Transient { after: None };
+        }
+        self
+    }
+
     /// The same without a look at who asks.
     fn by_itself(&self) -> ErrorClass {
         match self {

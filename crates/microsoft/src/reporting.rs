@@ -64,7 +64,10 @@ impl ReportingService {
         {
             self.exchange.refused_as_old(window);
         }
-        page
+        page.map_err(|error| match question.message {
+            Some(_) => error.of_message(),
+            None => error,
+        })
     }
 
     /// Asks the service for its time, with a question that any clock may ask: what it answers is

@@ -103,9 +103,23 @@ impl Graph {
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
         let question = question.into();
-        let Some(link) = link else {
-            return self.first_page(&question, urgency).await;
+        let of_message = question.message.is_some();
+        let result = match link {
+            Some(link) => self.next_page(question, link, urgency).await,
+            None => self.first_page(&question, urgency).await,
         };
+        result.map_err(|error| match of_message {
+            true => error.of_message(),
+            false => error,
+        })
+    }
+
+    async fn next_page(
+        &self,
+        question: Question,
+        link: &Link,
+        urgency: Urgency,
+    ) -> Result<Page<Link>, Error> {
         let mut result = self.ask(&question, Some(link), urgency).await;
         let was_refused = is_refused(&result);
         if was_refused && let Some(sound) = repair::unwrapped(link) {

@@ -502,6 +502,32 @@ async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
     );
 }
 
+/// It is no answer to the question, and twice it would be believed.
+#[tokio::test(start_paused = true)]
+async fn a_question_for_a_message_that_is_forbidden_is_asked_again() {
+    let blocked = "<html><head><title>Blocked</title></head></html>";
+    let link = Link::resolve(&BASE.parse().unwrap(), "x?$skiptoken=e30").unwrap();
+    let of_window = Question::from(window());
+    let of_message = Question {
+        message: Some("0a1b-2c".into()),
+        ..of_window.clone()
+    };
+    let passes = ErrorClass::Transient { after: None };
+    for (question, link, class) in [
+        (of_window.clone(), Some(&link), ErrorClass::Narrow),
+        (of_window, None, ErrorClass::Person),
+        (of_message.clone(), Some(&link), passes),
+        (of_message, None, passes),
+    ] {
+        let fake = signed_in();
+        fake.answer(403, blocked);
+        let graph = graph(&fake, EventFormat::Graph);
+        let page = graph.page(question, link, Urgency::Later).await;
+        let error = page.unwrap_err();
+        assert_eq!(error.class(), class, "{error}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn redirects_on_the_origin_are_followed_with_the_token() {
     let fake = signed_in();
