@@ -1,7 +1,7 @@
-//! Links to the next page of Microsoft Graph: also when they are wrong, no row is lost or sent twice.
+//! Links to the next page, mostly of Microsoft Graph: also when they are wrong, no row is lost or sent twice.
 
-use chrono::TimeDelta;
-use emulator::{Backlog, Endpoint, Fault, GraphLink, GraphSettings, Options, Traffic};
+use chrono::{SubsecRound as _, TimeDelta};
+use emulator::{Backlog, Endpoint, Fault, GraphLink, GraphSettings, NewRow, Options, Traffic};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -122,6 +122,41 @@ async fn a_refused_starting_recipient_is_gone_around() {
 async fn an_expired_link_is_gone_around() {
     let world = mended(|graph| graph.token_seconds = Some(0)).await;
     assert_eq!(followed(&world, 200), 0);
+}
+
+/// A world with so many rows in one second.
+async fn crowded_second(trigger: Trigger, rows: i64) -> World {
+    let world = World::of(trigger, 1, 0).await;
+    let second = (world.now() - TimeDelta::minutes(30)).trunc_subsecs(0);
+    for n in 0..rows {
+        let received = second + TimeDelta::milliseconds(n * 900 / rows);
+        let row = NewRow::new(received, &format!("r{n}@contoso.example"));
+        world.emulator.add_row(row);
+    }
+    world.begin_with_the_backlog();
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_with_more_rows_than_a_page_is_read_without_links() {
+    let graph = crowded_second(Trigger::Graph, 250).await;
+    graph.emulator.configure(|settings| {
+        settings.graph.page_rows = 100;
+        settings.graph.refused_tokens = 1.0;
+    });
+    let mut worlds = vec![graph];
+    for trigger in [Trigger::Oauth, Trigger::Account] {
+        let world = crowded_second(trigger, 2_500).await;
+        world
+            .emulator
+            .configure(|settings| settings.report.next_in_verbose = false);
+        worlds.push(world);
+    }
+    for world in worlds {
+        let mut process = world.start();
+        world.backlog_delivered().await;
+        process.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Lane, Newest, Sink, Source,
-    decide::{evidence::Moment, pending::PendingId},
+    decide::{evidence::Moment, pending::PendingId, spans::whole_second},
     known::KeyRef,
     outflow::{Draft, Outflow},
     reader::{completion::Completion, descent::Descent, doubt::Doubt, trail::Trail},
@@ -60,6 +60,10 @@ pub(crate) struct WindowRead<S: Source, K: Sink> {
     pub(crate) began: Moment,
     /// The part of the window that is asked for: what the links of an earlier walk did not lead to.
     pub(crate) asked: Window,
+    /// When the row was received that it goes on from, where what is asked for ends in the middle of a second.
+    witness: Option<DateTime<Utc>>,
+    /// Whether it is asked for by full seconds alone, as the source does not heed fractions.
+    is_coarse: bool,
     /// The page to ask for; none for the first.
     pub(crate) link: Option<S::Link>,
     pub(crate) draft: Draft<K::Batch>,
@@ -194,6 +198,8 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
             window,
             began,
             asked: window,
+            witness: None,
+            is_coarse: false,
             link: None,
             draft,
             pages: 0,
@@ -248,6 +254,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
     /// Asks for a message from now on.
     pub(crate) fn asks_for_message(&mut self) {
         self.asked = self.window;
+        self.witness = None;
         self.is_probe = false;
         self.doubt = None;
         self.tries = Tries::default();
@@ -278,15 +285,44 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
     /// Goes on without the link, by the time of the last row; false when nothing is known of that, or
     /// as much would be asked for as before.
     pub(crate) fn goes_by_time(&mut self) -> bool {
-        let Some(rest) = self.trail.rest(self.asked) else {
-            return false;
-        };
-        self.asked = rest;
+        let rest = self.trail.rest(self.asked);
+        rest.is_some_and(|rest| self.goes_on_with(rest, None))
+    }
+
+    /// The same by the millisecond of the last row, where full seconds do not help: a second may have more rows
+    /// than a page. Not when the source has turned out not to heed fractions.
+    pub(crate) fn goes_by_fraction(&mut self) -> bool {
+        let rest = self.trail.rest_of_second(self.asked);
+        let rest = rest.filter(|_| !self.is_coarse);
+        rest.is_some_and(|(rest, witness)| self.goes_on_with(rest, Some(witness)))
+    }
+
+    fn goes_on_with(&mut self, rest: Window, witness: Option<DateTime<Utc>>) -> bool {
+        (self.asked, self.witness) = (rest, witness);
         self.tries = Tries {
             failures: self.tries.failures,
             longest_page: self.tries.longest_page.max(self.trail.longest_page),
             ..Tries::default()
         };
+        self.begin_anew();
+        true
+    }
+
+    /// Whether a page that has come does without the row that it goes on from: the source has cut the second
+    /// off, and shows nothing of it. Then it is asked for by full seconds again.
+    pub(crate) fn is_cut_off(&mut self, page: &Page<S::Link>) -> bool {
+        let witness = self.witness.filter(|_| self.link.is_none());
+        let is_shown = |witness: DateTime<Utc>| {
+            let mut rows = page.rows();
+            rows.any(|row| row.received == Some(witness))
+        };
+        if witness.is_none_or(is_shown) {
+            return false;
+        }
+        let end = whole_second(self.asked.end()) + TimeDelta::seconds(1);
+        let end = end.min(self.window.end());
+        self.asked = Window::new(self.asked.start(), end).unwrap_or(self.window);
+        (self.witness, self.is_coarse) = (None, true);
         self.begin_anew();
         true
     }

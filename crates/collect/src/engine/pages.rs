@@ -78,6 +78,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.is_of_another_order(&read) {
             return self.put_back(read).await;
         }
+        if read.is_cut_off(&page) {
+            self.take(&page, &mut read).await?;
+            self.resume_later(read);
+            return Ok(());
+        }
         let most = self.parts.source.limits().pages_per_window;
         let distrust = page.next().and_then(|next| read.follow(next, most));
         let goes_on = page.next().is_some() && distrust.is_none();
@@ -125,7 +130,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if read.is_completing() {
             return Box::pin(self.message_spoilt(read, sentence)).await;
         }
-        if self.goes_by_time(&mut read, sentence) {
+        if self.goes_without_link(&mut read, sentence) {
             self.resume_later(read);
             return Ok(());
         }
@@ -138,7 +143,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let sentence = "a full answer has no link to the next page";
             return Box::pin(self.message_spoilt(read, sentence)).await;
         }
-        if read.goes_by_time() {
+        if read.goes_by_time() || read.goes_by_fraction() {
             self.resume(read, Duration::ZERO);
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rows::Window;
 use tokio::time::Instant;
 
 use crate::{
@@ -79,21 +80,31 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Whether a window goes on without its link, by the time of the last row.
-    pub(super) fn goes_by_time(&self, read: &mut WindowRead<S, K>, sentence: &str) -> bool {
+    fn goes_by_time(&self, read: &mut WindowRead<S, K>, sentence: &str) -> bool {
         let goes_on = read.goes_by_time();
         if goes_on {
-            self.tell(Event::Narrowed {
-                window: read.window,
-                sentence,
-            });
+            self.tell_narrowed(read.window, sentence);
         }
         goes_on
+    }
+
+    /// The same for a link that is not answered: within a second by the fraction of the last row.
+    pub(super) fn goes_without_link(&self, read: &mut WindowRead<S, K>, sentence: &str) -> bool {
+        let goes_on = read.goes_by_time() || read.goes_by_fraction();
+        if goes_on {
+            self.tell_narrowed(read.window, sentence);
+        }
+        goes_on
+    }
+
+    fn tell_narrowed(&self, window: Window, sentence: &str) {
+        self.tell(Event::Narrowed { window, sentence });
     }
 
     /// The link that a reader follows has failed so often that it is given up, as links may expire.
     pub(super) async fn link_failed(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Flow {
         let window = read.window;
-        if !self.goes_by_time(&mut read, sentence)
+        if !self.goes_without_link(&mut read, sentence)
             && let DeadEnd::Apart(at) = read.give_up_link(self.schedule.can_narrow(window))
         {
             match at {

@@ -154,12 +154,24 @@ impl Trail {
     /// older than its end. Rows as old as that one come again. Rows of one instant do not tell in which
     /// order they come, unless several pages after them have shown no others.
     pub(crate) fn rest(&self, asked: Window) -> Option<Window> {
+        rest_from(self.ordered_low()?, asked, TimeDelta::seconds(1))
+    }
+
+    /// The same down to the millisecond, and when the oldest row was received. A row of a full second does not tell
+    /// its fraction.
+    pub(crate) fn rest_of_second(&self, asked: Window) -> Option<(Window, DateTime<Utc>)> {
+        let low = self.ordered_low()?;
+        let has_fraction = low.timestamp_subsec_nanos() != 0;
+        let rest = rest_from(low, asked, TimeDelta::milliseconds(1));
+        Some((rest.filter(|_| has_fraction)?, low))
+    }
+
+    /// The oldest row, when rows came newest first.
+    fn ordered_low(&self) -> Option<DateTime<Utc>> {
         let low = self.low.filter(|_| self.has_rows)?;
         let is_lost = self.barren >= BARREN || self.empty >= EMPTY;
         let is_ordered = is_lost || self.high.is_some_and(|high| low < high);
-        let second = TimeDelta::seconds(1);
-        let end = low.duration_trunc(second).ok()? + second;
-        Window::new(asked.start(), end).filter(|rest| is_ordered && rest.end() < asked.end())
+        Some(low).filter(|_| is_ordered)
     }
 
     /// The second that the oldest row was received in, when rows came newest first.
@@ -191,6 +203,12 @@ impl Trail {
         self.low = None;
         self.seen.clear();
     }
+}
+
+/// What of the asked window lies before the end of this step of time, in which `low` is.
+fn rest_from(low: DateTime<Utc>, asked: Window, step: TimeDelta) -> Option<Window> {
+    let end = low.duration_trunc(step).ok()? + step;
+    Window::new(asked.start(), end).filter(|rest| rest.end() < asked.end())
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(super) struct Ask<'a> {
     /// The rows of the window, as numbers.
     pub(super) rows: &'a [usize],
     pub(super) link: Option<usize>,
+    /// Where the window ends.
+    until: DateTime<Utc>,
     /// Since the beginning.
     pub(super) elapsed: Duration,
     /// Whether only those of one message are asked for.
@@ -166,6 +168,7 @@ impl Source for Scripted {
         let ask = Ask {
             rows: &rows,
             link,
+            until: window.end(),
             elapsed,
             of_message: message.is_some(),
         };
@@ -550,6 +553,49 @@ fn a_full_page_of_one_second_never_counts_as_all_of_it() {
     assert!(missing > age, "{missing}");
 }
 
+/// Else what is not on the first page of its second would wait for ever.
+#[test]
+fn links_that_are_never_answered_hide_no_row_of_a_crowded_second() {
+    let age = TimeDelta::seconds(9000);
+    for class in [ErrorClass::Narrow, ErrorClass::Transient { after: None }] {
+        let play = Play {
+            back: age + MINUTE,
+            life: Duration::from_secs(5400),
+            ..Play::default()
+        };
+        let page = pages_of(100);
+        let (seen, missing) = play.run(of_one_second(450, age), move |ask| match ask.link {
+            Some(_) => Err(class),
+            None => Ok(page(&ask)),
+        });
+        assert_eq!(seen.sent.len(), 450, "{class:?}");
+        assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
+        assert!(missing < MINUTE * 5, "{class:?}: {missing}");
+        assert!(seen.requests < 1500, "{class:?}: {}", seen.requests);
+    }
+}
+
+/// That it shows nothing says nothing of the rows that it has.
+#[test]
+fn a_source_that_counts_in_full_seconds_hides_no_row_for_good() {
+    let age = TimeDelta::seconds(9000);
+    let play = Play {
+        back: age + MINUTE,
+        life: Duration::from_secs(5400),
+        ..Play::default()
+    };
+    let page = pages_of(100);
+    let (seen, missing) = play.run(of_one_second(450, age), move |ask| match ask.link {
+        Some(_) => Err(ErrorClass::Narrow),
+        None if ask.until.timestamp_subsec_nanos() != 0 => Ok((Vec::new(), None)),
+        None => Ok(page(&ask)),
+    });
+    assert_eq!(seen.sent.len(), 100, "what was shown");
+    assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
+    assert!(missing > age, "it is asked for on and on: {missing}");
+    assert!(seen.requests < 1500, "{}", seen.requests);
+}
+
 /// It is the only one that is shown of a window that ends with it: what comes before it is asked for alone.
 #[test]
 fn a_row_of_the_last_second_does_not_stand_for_all_before_it() {
@@ -639,17 +685,15 @@ fn a_full_page_without_a_link_is_not_the_last_one_in_any_order() {
     }
 }
 
-/// Going by time does not help there: as much would be asked for as before.
+/// Full seconds do not help there: as much would be asked for as before.
 #[test]
-fn a_full_page_of_the_last_second_hides_none_of_the_others() {
+fn a_full_page_of_the_last_second_hides_no_row() {
     let crowd = (0..150).map(|n| TimeDelta::milliseconds(100 + n));
     let others = (1..50).map(|n| TimeDelta::seconds(2 * n));
     let seen = without_links(crowd.chain(others), |rows| {
         rows.iter().copied().take(100).collect()
     });
-    for row in 150..199 {
-        assert!(seen.sent.contains_key(&row), "{row}: {seen:?}");
-    }
+    assert_eq!(seen.sent.len(), 199, "{seen:?}");
 }
 
 /// It was asked for before the change, and shows no more than the service before it does.

@@ -133,7 +133,11 @@ impl Graph {
                 window: rest,
                 ..question
             };
-            result = self.first_page(&rest, urgency).await;
+            match self.first_page(&rest, urgency).await {
+                // The refusal stands.
+                Ok(page) if repair::is_cut_off(&page, reached) => {}
+                page => result = page,
+            }
         }
         // What was tried in vain has mended nothing.
         if was_refused && result.is_ok() {

@@ -65,6 +65,13 @@ pub(super) fn remainder(window: Window, reached: DateTime<Utc>) -> Option<Window
     Window::new(window.start(), reached + precision).filter(|rest| rest.end() < window.end())
 }
 
+/// Whether a page of what is left does without the row that it goes on from: a service that counts in full seconds
+/// has cut off the one that the row is in.
+pub(super) fn is_cut_off<L>(page: &Page<L>, reached: DateTime<Utc>) -> bool {
+    let has_fraction = reached.nanosecond() != 0;
+    has_fraction && page.rows().all(|row| row.received != Some(reached))
+}
+
 /// When the last row of a page was received, if its rows, and those before it down to `before`,
 /// come newest first. None when they do not, as then nothing is known of what is left.
 pub(super) fn reached<L>(page: &Page<L>, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -134,6 +141,23 @@ mod tests {
         assert_eq!(rest(9000), None);
         assert_eq!(rest(9999), None);
         assert_eq!(rest(-5000), None);
+    }
+
+    #[test]
+    fn a_page_without_the_row_that_it_goes_on_from_is_cut_off() {
+        let at = |millis| DateTime::from_timestamp_millis(millis).unwrap();
+        let cut_off = |received: &[i64], reached| {
+            let row = |received: &i64| {
+                let received = Some(at(*received));
+                RowSpan::new(0..2, RowKey::from_bytes([1; 12]), received).unwrap()
+            };
+            let rows = received.iter().map(row).collect();
+            is_cut_off(&Page::<()>::of("{}", rows, None).unwrap(), at(reached))
+        };
+        assert!(!cut_off(&[5501, 5500, 4000], 5500));
+        assert!(cut_off(&[5000, 4000], 5500) && cut_off(&[], 5500));
+        // Of a full second it would tell nothing: the rows of the next one may fill the page.
+        assert!(!cut_off(&[6000], 5000));
     }
 
     #[test]

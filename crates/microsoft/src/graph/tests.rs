@@ -483,8 +483,14 @@ async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
     };
     asked("10:40:01");
     assert_eq!(graph.links_repaired(), 1);
+    // What does without that row counts in full seconds, and shows nothing of this one.
     fake.answer(404, "")
-        .answer(200, page(&["10:10:00", "10:15:00"], "4"));
+        .answer(200, page(&["10:20:00", "10:10:00"], "4"));
+    let cut_off = graph.page(window(), rest.next(), Urgency::Later).await;
+    assert_eq!(cut_off.unwrap_err().class(), ErrorClass::Narrow);
+    assert_eq!(graph.links_repaired(), 1);
+    fake.answer(404, "")
+        .answer(200, page(&["10:20:00.5", "10:10:00", "10:15:00"], "4"));
     let disorder = graph
         .page(window(), rest.next(), Urgency::Later)
         .await
