@@ -54,7 +54,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
             Err(error) if error.class == ErrorClass::Narrow => {
                 self.tell_failed(&error.sentence, error.label);
-                Box::pin(self.read_otherwise(read, &error.sentence)).await
+                match read.link {
+                    // Others as wide would be refused, too.
+                    None if !read.is_probe => Box::pin(self.relieve(read, &error.sentence)).await,
+                    _ => Box::pin(self.read_otherwise(read, &error.sentence)).await,
+                }
             }
             Err(error) if let ErrorClass::OutOfReach { days } = error.class => {
                 self.refused(read, days, &error).await

@@ -17,8 +17,7 @@ pub(super) struct Ask<'a> {
     /// The rows of the window, as numbers.
     pub(super) rows: &'a [usize],
     pub(super) link: Option<usize>,
-    /// Where the window ends.
-    until: DateTime<Utc>,
+    window: Window,
     /// Since the beginning.
     pub(super) elapsed: Duration,
     /// Whether only those of one message are asked for.
@@ -168,7 +167,7 @@ impl Source for Scripted {
         let ask = Ask {
             rows: &rows,
             link,
-            until: window.end(),
+            window,
             elapsed,
             of_message: message.is_some(),
         };
@@ -587,13 +586,38 @@ fn a_source_that_counts_in_full_seconds_hides_no_row_for_good() {
     let page = pages_of(100);
     let (seen, missing) = play.run(of_one_second(450, age), move |ask| match ask.link {
         Some(_) => Err(ErrorClass::Narrow),
-        None if ask.until.timestamp_subsec_nanos() != 0 => Ok((Vec::new(), None)),
+        None if ask.window.end().timestamp_subsec_nanos() != 0 => Ok((Vec::new(), None)),
         None => Ok(page(&ask)),
     });
     assert_eq!(seen.sent.len(), 100, "what was shown");
     assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
     assert!(missing > age, "it is asked for on and on: {missing}");
     assert!(seen.requests < 1500, "{}", seen.requests);
+}
+
+/// Else every other request would fail without end, as windows are twice as wide after each success.
+#[test]
+fn a_width_that_is_refused_is_not_asked_for_again_and_again() {
+    let refused = Arc::new(AtomicUsize::default());
+    let counted = Arc::clone(&refused);
+    let play = Play {
+        back: TimeDelta::hours(60),
+        settle_time: TimeDelta::zero(),
+        life: Duration::from_secs(1800),
+        ..Play::default()
+    };
+    let ages = (0..360).map(|n| TimeDelta::seconds(60 + 600 * n));
+    let (seen, missing) = play.run(ages, move |ask| {
+        if ask.window.span() > MINUTE * 30 {
+            counted.fetch_add(1, Ordering::Relaxed);
+            return Err(ErrorClass::Narrow);
+        }
+        Ok((ask.rows.to_vec(), None))
+    });
+    assert_eq!(seen.sent.len(), 360, "{seen:?}");
+    assert!(missing < MINUTE * 5, "{missing}");
+    let refused = refused.load(Ordering::Relaxed);
+    assert!(refused < 40, "{refused} of {}", seen.requests);
 }
 
 /// It is the only one that is shown of a window that ends with it: what comes before it is asked for alone.

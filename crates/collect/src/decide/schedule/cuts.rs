@@ -41,10 +41,11 @@ impl Schedule {
         self.tick = None;
     }
 
-    /// A window may be too much for the source, and is left alone for now: until one of its kind succeeds, the
-    /// others are half as wide.
+    /// A window may be too much for the source, and is left alone for now: until some of its kind have succeeded,
+    /// the others are half as wide.
     pub fn expect_less(&mut self, lane: Lane, window: Window) {
-        self.narrowing.of(lane).limit(half(window));
+        let bound = self.narrowing.of(lane);
+        bound.fail(window.span(), half(window));
     }
 
     /// The live edge fails together with the past before it: it goes on with its newest part alone.
