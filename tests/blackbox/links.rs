@@ -159,6 +159,27 @@ async fn a_second_with_more_rows_than_a_page_is_read_without_links() {
     }
 }
 
+/// No narrower window has another boundary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_that_links_are_refused_for_hides_nothing_of_one_instant() {
+    let world = World::graph(0).await;
+    let received = (world.now() - TimeDelta::minutes(30)).trunc_subsecs(0);
+    for n in 0..5_300 {
+        let row = NewRow::new(received, &format!("r{n:04}@contoso.example"));
+        world.emulator.add_row(row);
+    }
+    // The last of a full page.
+    let last = "r4999@contoso.example".to_owned();
+    world
+        .emulator
+        .configure(|settings| settings.graph.refused_recipient = Some(last));
+    world.begin_with_the_backlog();
+    let mut process = world.start();
+    world.backlog_delivered().await;
+    process.stop().await;
+    assert!(followed(&world, 400) >= 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeating_link_narrows_the_window() {
     let (world, mut process) = all_comes(|graph| graph.next_link = GraphLink::Repeating).await;

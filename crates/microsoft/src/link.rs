@@ -24,6 +24,8 @@ pub struct Link {
     refused: Option<LinkError>,
     /// When the last row before it was received, if all rows so far came newest first.
     pub(super) reached: Option<DateTime<Utc>>,
+    /// Whether a link of this walk was refused, and it has begun anew with pages of another size.
+    pub(super) is_resized: bool,
 }
 
 impl Link {
@@ -34,6 +36,7 @@ impl Link {
             url: asked.clone(),
             refused: Some(refused),
             reached: None,
+            is_resized: false,
         })
     }
 
@@ -62,12 +65,21 @@ impl Link {
             url,
             refused: None,
             reached: None,
+            is_resized: false,
         })
     }
 
     /// The same link with how far back the rows before it reach.
     pub(super) fn behind(self, reached: Option<DateTime<Utc>>) -> Self {
         Self { reached, ..self }
+    }
+
+    /// The same link of a walk with pages of another size.
+    pub(super) fn resized(self) -> Self {
+        Self {
+            is_resized: true,
+            ..self
+        }
     }
 
     /// The address of the link, refused when it does not lie on the origin of `base`.

@@ -32,6 +32,8 @@ pub struct GraphSettings {
     pub poisoned_tokens: f64,
     /// The share of links, from 0 to 1, that are refused for their starting recipient.
     pub refused_tokens: f64,
+    /// The starting recipient that links are refused for; none for nobody.
+    pub refused_recipient: Option<String>,
     /// After how many seconds a link is refused; none for never.
     pub token_seconds: Option<u32>,
     /// Whether a page repeats the last row of the page before, as the cmdlet's pages do.
@@ -62,6 +64,7 @@ impl Default for GraphSettings {
             padded_tokens: true,
             poisoned_tokens: 0.0,
             refused_tokens: 0.0,
+            refused_recipient: None,
             token_seconds: None,
             boundary_repeated: true,
             empty_pages: 0.0,

@@ -252,6 +252,17 @@ async fn links_expire_repeat_are_refused_or_lead_elsewhere() {
         settings.graph.next_link = GraphLink::Foreign(String::from("https://evil.example"));
     });
     assert!(next().await.starts_with("https://evil.example/v1.0/admin/"));
+    let page = tenant.ask("$top=100").await.json();
+    let last = page["value"].as_array().unwrap().last().unwrap();
+    let last = last["recipientAddress"].as_str().unwrap();
+    for (recipient, status) in [(last, 400), ("nobody@contoso.example", 200)] {
+        tenant.emulator.configure(|settings| {
+            settings.graph.refused_tokens = 0.0;
+            settings.graph.next_link = GraphLink::Own;
+            settings.graph.refused_recipient = Some(recipient.to_owned());
+        });
+        assert_eq!(tenant.follow(&next().await).await.status, status);
+    }
 }
 
 #[tokio::test]

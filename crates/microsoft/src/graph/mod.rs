@@ -6,7 +6,7 @@ mod repair;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use base::{Clock, ErrorClass, http::Http, lock};
@@ -35,6 +35,9 @@ use super::{
 /// Rows on one page; the most that the service allows.
 const TOP: u32 = 5000;
 
+/// So many rows less on a page have it end elsewhere; each time more, up to so many times.
+const LESS: (u32, u32) = (499, 8);
+
 /// Reads `/admin/exchange/tracing/messageTraces`.
 #[derive(Debug)]
 pub struct Graph {
@@ -44,6 +47,8 @@ pub struct Graph {
     base: Url,
     format: EventFormat,
     repaired: AtomicU64,
+    /// How often pages of another size were asked for.
+    resized: AtomicU32,
 }
 
 impl Graph {
@@ -84,6 +89,7 @@ impl Graph {
             base,
             format,
             repaired: AtomicU64::new(0),
+            resized: AtomicU32::new(0),
         }
     }
 
@@ -91,8 +97,9 @@ impl Graph {
     ///
     /// A link that the service refuses is repaired, when its token is of the kind that can be, and
     /// asked for once more. Else the page is asked for without it, by the time of the last row
-    /// before it. Rows just outside the window may be among the page's, and rows of the page
-    /// before.
+    /// before it. Where all that is left is of one instant, it is asked for from its beginning once more,
+    /// in pages of another size: it may be the row at the boundary that a link is refused for. Rows just
+    /// outside the window may be among the page's, and rows of the pages before.
     ///
     /// # Errors
     /// When there is no whole page; [`Error::class`] says whether asking again helps.
@@ -106,7 +113,7 @@ impl Graph {
         let of_message = question.message.is_some();
         let result = match link {
             Some(link) => self.next_page(question, link, urgency).await,
-            None => self.first_page(&question, urgency).await,
+            None => self.first_page(&question, TOP, urgency).await,
         };
         result.map_err(|error| match of_message {
             true => error.of_message(),
@@ -116,26 +123,33 @@ impl Graph {
 
     async fn next_page(
         &self,
-        question: Question,
+        mut question: Question,
         link: &Link,
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
-        let mut result = self.ask(&question, Some(link), urgency).await;
+        let mut result = self.ask(&question, Asked::At(link), urgency).await;
         let was_refused = is_refused(&result);
         if was_refused && let Some(sound) = repair::unwrapped(link) {
-            result = self.ask(&question, Some(&sound), urgency).await;
+            result = self.ask(&question, Asked::At(&sound), urgency).await;
         }
+        let rest = link
+            .reached
+            .and_then(|reached| Some((repair::remainder(question.window, reached)?, reached)));
+        let mut is_narrowest = rest.is_none() || question.window.span() <= TimeDelta::seconds(1);
         if is_refused(&result)
-            && let Some(reached) = link.reached
-            && let Some(rest) = repair::remainder(question.window, reached)
+            && let Some((window, reached)) = rest
         {
             let rest = Question {
-                window: rest,
-                ..question
+                window,
+                ..question.clone()
             };
-            match self.first_page(&rest, urgency).await {
+            let page = self.first_page(&rest, TOP, urgency).await;
+            match page {
                 // The refusal stands.
                 Ok(page) if repair::is_cut_off(&page, reached) => {}
+                Ok(page) if page.next() == Some(link) => {
+                    (question, is_narrowest) = (rest, true);
+                }
                 page => result = page,
             }
         }
@@ -143,7 +157,24 @@ impl Graph {
         if was_refused && result.is_ok() {
             self.repaired.fetch_add(1, Ordering::Relaxed);
         }
-        result
+        let has_order = link.reached.is_some();
+        // One walk tries it once.
+        let resizes = is_refused(&result) && is_narrowest && has_order && !link.is_resized;
+        if resizes {
+            let top = self.another_size();
+            result = self.first_page(&question, top, urgency).await;
+        }
+        match resizes || link.is_resized {
+            true => result.map(|page| page.map_next(Link::resized)),
+            false => result,
+        }
+    }
+
+    /// Rows on a page that ends at another row than it would.
+    fn another_size(&self) -> u32 {
+        let (less, times) = LESS;
+        let before = self.resized.fetch_add(1, Ordering::Relaxed);
+        TOP - less * (1 + before % times)
     }
 
     /// Asks the service for its time, with a question that any clock may ask: what it answers is
@@ -170,8 +201,14 @@ impl Graph {
         self.repaired.load(Ordering::Relaxed)
     }
 
-    async fn first_page(&self, question: &Question, urgency: Urgency) -> Result<Page<Link>, Error> {
-        let result = self.ask(question, None, urgency).await;
+    /// The first page of what is asked for, with at most so many rows.
+    async fn first_page(
+        &self,
+        question: &Question,
+        top: u32,
+        urgency: Urgency,
+    ) -> Result<Page<Link>, Error> {
+        let result = self.ask(question, Asked::First(top), urgency).await;
         if let Err(error) = &result
             && error.label() == "400"
             // A query for a message may be refused for more reasons than its window.
@@ -193,20 +230,22 @@ impl Graph {
         result
     }
 
-    /// Asks for the first page of what is asked for, or for the one that a link leads to.
     async fn ask(
         &self,
         question: &Question,
-        link: Option<&Link>,
+        page: Asked<'_>,
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
         let window = question.window;
         // The rows before the page, newest first, reach down to `before`, if that is known.
-        let (url, before) = match link {
-            Some(link) => (link.on_origin_of(&self.base)?.clone(), link.reached),
-            None => {
+        let (url, before, link) = match page {
+            Asked::At(link) => {
+                let url = link.on_origin_of(&self.base)?.clone();
+                (url, link.reached, Some(link))
+            }
+            Asked::First(top) => {
                 self.exchange.check_end(window)?;
-                (query(&self.base, question, TOP), Some(window.end()))
+                (query(&self.base, question, top), Some(window.end()), None)
             }
         };
         let refused = |answer: &Answer| self.refused(answer, link);
@@ -240,6 +279,15 @@ impl Graph {
         let reached = before.and_then(|before| repair::reached(&page, before));
         Ok(page.map_next(|next| next.behind(reached)))
     }
+}
+
+/// Which page of an answer is asked for.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    /// The first, with at most so many rows.
+    First(u32),
+    /// The one that this link leads to.
+    At(&'a Link),
 }
 
 /// Whether the service has refused a link of its own. One that is not followed is a person's to know of.

@@ -508,6 +508,41 @@ async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
     );
 }
 
+/// It may be refused for the row at the boundary, which no narrower window changes where all are of one instant.
+#[tokio::test(start_paused = true)]
+async fn a_link_between_rows_of_one_instant_is_replaced_by_pages_of_another_size() {
+    let fake = signed_in();
+    let page = |link: &str| {
+        let row = r#"{"receivedDateTime":"2026-11-22T10:59:59.500Z"}"#;
+        let base = "https://graph.test/v1.0/x?$skiptoken";
+        format!(r#"{{"value":[{row},{row}],"@odata.nextLink":"{base}={link}"}}"#)
+    };
+    let graph = graph(&fake, EventFormat::Graph);
+    let instant = Window::new(
+        now() - TimeDelta::seconds(3601),
+        now() - TimeDelta::milliseconds(3_600_499),
+    );
+    let instant = instant.unwrap();
+    let ask = async |link: Option<&Link>| graph.page(instant, link, Urgency::Later).await;
+    for top in [4501, 4002] {
+        fake.answer(200, page("1"))
+            .answer(400, "")
+            .answer(200, page("2"))
+            .answer(200, page("3"))
+            .answer(400, "");
+        let first = ask(None).await.unwrap();
+        let again = ask(first.next()).await.unwrap();
+        let asked = fake.requests().last().unwrap().uri().to_string();
+        assert!(asked.ends_with(&format!("&$top={top}")), "{asked}");
+        let further = ask(again.next()).await.unwrap();
+        // It is not tried twice in one walk.
+        let error = ask(further.next()).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Narrow);
+    }
+    assert_eq!(fake.requests().len(), 1 + 10);
+    assert_eq!(graph.links_repaired(), 0, "that is not known yet");
+}
+
 /// It is no answer to the question, and twice it would be believed.
 #[tokio::test(start_paused = true)]
 async fn a_question_for_a_message_that_is_forbidden_is_asked_again() {

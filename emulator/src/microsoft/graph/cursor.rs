@@ -89,6 +89,12 @@ impl Cursor {
         }
     }
 
+    /// Whether this is its starting recipient.
+    pub(super) fn starts_at(&self, recipient: &str) -> bool {
+        self.starting_recipient_address
+            .eq_ignore_ascii_case(recipient)
+    }
+
     /// Tells tokens apart, poisoned or not.
     pub(super) fn identity(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

@@ -189,7 +189,9 @@ fn check(
     now: Ticks,
 ) -> Result<(), String> {
     let identity = token.identity();
-    if unit(world.seed ^ 2, identity) < settings.refused_tokens {
+    let starts_at = |recipient| token.starts_at(recipient);
+    let refused = settings.refused_recipient.as_deref();
+    if refused.is_some_and(starts_at) || unit(world.seed ^ 2, identity) < settings.refused_tokens {
         return Err(refused_recipient());
     }
     let issued = world.links.get(&identity);
