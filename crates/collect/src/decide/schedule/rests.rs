@@ -19,14 +19,28 @@ use crate::decide::{
 /// So many windows rest at once, at most: each costs a few requests now and then.
 const MOST: usize = 16;
 
+/// What becomes one window with others waits no longer than so beyond the first of them: where new ones rest every
+/// minute, it would never be asked for again. It is the longest pause that a source may wish for.
+const LONGER: Duration = Duration::from_secs(300);
+
 /// What was woken as a page came whole, and rests again, is not woken like that before: of a service some of
 /// whose pages come whole, and others never, nobody asks more often for that.
 const WOKEN_ANEW: Duration = Duration::from_secs(480);
 
-/// The windows that rest, each with the instant from which it is asked for again.
+/// A window that rests.
+#[derive(Clone, Copy, Debug)]
+struct Resting {
+    window: Window,
+    /// From then on it is asked for again.
+    until: Instant,
+    /// When the first of what has become one window was to be asked for again.
+    first: Instant,
+}
+
+/// The windows that rest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rests {
-    resting: Vec<(Window, Instant)>,
+    resting: Vec<Resting>,
     /// Those that have rested, and were not read since.
     pub(super) rested: Vec<Window>,
     /// Those that could not be read whole, and were not read in narrower ones since.
@@ -44,25 +58,31 @@ impl Rests {
         }
         let has_room = self.resting.len() < MOST;
         if has_room {
-            self.resting.push((window, until));
+            let first = until;
+            self.resting.push(Resting {
+                window,
+                until,
+                first,
+            });
         }
         has_room
     }
 
     /// Makes one of those that follow each other.
     fn join(&mut self) {
-        self.resting.sort_by_key(|(window, _)| window.start());
-        self.resting.dedup_by(|(next, until), (last, last_until)| {
-            let are_one = joins(last, *next);
+        self.resting.sort_by_key(|one| one.window.start());
+        self.resting.dedup_by(|next, last| {
+            let are_one = joins(&mut last.window, next.window);
             if are_one {
-                *last_until = (*last_until).max(*until);
+                last.first = last.first.min(next.first);
+                last.until = last.until.max(next.until).min(last.first + LONGER);
             }
             are_one
         });
     }
 
     pub(super) fn windows(&self) -> impl Iterator<Item = Window> {
-        self.resting.iter().map(|(window, _)| *window)
+        self.resting.iter().map(|one| one.window)
     }
 }
 
@@ -97,9 +117,10 @@ impl Schedule {
             return;
         }
         rests.woken = Some(now);
-        for (window, until) in &mut rests.resting {
-            if rests.with_others.iter().any(|one| is_part(*window, *one)) {
-                *until = now.min(*until);
+        for resting in &mut rests.resting {
+            let mut with_others = rests.with_others.iter();
+            if with_others.any(|one| is_part(resting.window, *one)) {
+                resting.until = now.min(resting.until);
             }
         }
     }
@@ -125,11 +146,8 @@ impl Schedule {
 
     /// What has rested long enough is asked for again, in halves: what fails may be in one of them only.
     pub fn wake(&mut self, now: Instant) {
-        let due = self
-            .rests
-            .resting
-            .extract_if(.., |(_, until)| *until <= now);
-        for (window, _) in due {
+        let due = self.rests.resting.extract_if(.., |one| one.until <= now);
+        for Resting { window, .. } in due {
             self.rests.rested = with(&self.rests.rested, window);
             self.rests.with_others = without(&self.rests.with_others, [window]);
             let half = whole_seconds(window.span() / 2);
@@ -166,8 +184,22 @@ mod tests {
         rests.resting.pop();
         assert!(rests.add(window(5, 10), later));
         assert!(rests.add(window(1000, 1001), now));
-        assert_eq!(rests.resting.first(), Some(&(window(0, 15), later)));
+        let joined = rests.resting.first().map(|one| (one.window, one.until));
+        assert_eq!(joined, Some((window(0, 15), later)));
         assert_eq!(rests.windows().count(), MOST - 1);
+    }
+
+    /// Else it would never be asked for again.
+    #[test]
+    fn what_new_ones_are_joined_to_waits_for_little_longer_than_it_would_have() {
+        let (mut rests, until) = (Rests::default(), Instant::now());
+        for minute in 0..100 {
+            let start = 60 * i64::try_from(minute).unwrap();
+            let until = until + Duration::from_secs(60 * minute);
+            assert!(rests.add(window(start, start + 60), until));
+        }
+        let first = rests.resting.first().unwrap();
+        assert_eq!(first.until, until + LONGER);
     }
 
     #[test]
