@@ -1,6 +1,6 @@
 //! What takes the place of a value that is hidden.
 
-use wide::{CmpGt as _, u8x16};
+use wide::u8x16;
 
 /// Bytes of a hash that are used: 64 bits. Of 100 million different texts two share a hash with a probability
 /// of 0.03 %.
