@@ -162,7 +162,11 @@ impl Graph {
         let resizes = is_refused(&result) && is_narrowest && has_order && !link.is_resized;
         if resizes {
             let top = self.another_size();
-            result = self.first_page(&question, top, urgency).await;
+            let page = self.first_page(&question, top, urgency).await;
+            // One without a link cannot be all: there were more rows than fit on a page.
+            if !page.as_ref().is_ok_and(|page| page.next().is_none()) {
+                result = page;
+            }
         }
         match resizes || link.is_resized {
             true => result.map(|page| page.map_next(Link::resized)),

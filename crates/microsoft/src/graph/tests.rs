@@ -541,6 +541,13 @@ async fn a_link_between_rows_of_one_instant_is_replaced_by_pages_of_another_size
     }
     assert_eq!(fake.requests().len(), 1 + 10);
     assert_eq!(graph.links_repaired(), 0, "that is not known yet");
+    // A page that ends there without a link hides what came after the first.
+    fake.answer(200, page("1"))
+        .answer(400, "")
+        .answer(200, r#"{"value":[]}"#);
+    let first = ask(None).await.unwrap();
+    let error = ask(first.next()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Narrow);
 }
 
 /// It is no answer to the question, and twice it would be believed.
