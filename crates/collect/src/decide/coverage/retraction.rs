@@ -67,7 +67,7 @@ impl Coverage {
     fn begin_before_leap(&mut self, leapt: UndoneLeap, now: DateTime<Utc>) {
         let first = self
             .first
-            .filter(|first| leapt.since <= first.end() + AHEAD);
+            .filter(|first| leapt.since - first.end() <= AHEAD);
         if let Some(first) = first
             && let Some(end) = first.end().checked_sub_signed(leapt.by)
         {
@@ -85,13 +85,22 @@ impl Coverage {
         let Some(earlier) = Window::new(right.start(), first.start().min(now)) else {
             return;
         };
-        // Nothing of it was delivered, unless by a backfill. What was read for the last time is forgotten.
+        // Nothing of it was delivered, unless by a backfill: what that has read would come twice, as its rows may be
+        // forgotten by now.
+        let read = self.read_within(earlier);
+        let unread = without(&[earlier], read.iter().map(|one| one.window));
+        if unread.is_empty() {
+            return;
+        }
+        // What was read for the last time is forgotten.
         let done = self.memory.max(self.floor);
         let memory = match done <= self.origin {
             true => earlier.start(),
             false => done,
         };
-        self.ask(earlier, Phase::Missing);
+        for part in unread {
+            self.ask(part, Phase::Missing);
+        }
         self.memory = memory;
     }
 

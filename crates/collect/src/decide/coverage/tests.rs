@@ -655,6 +655,19 @@ fn a_collection_that_has_begun_by_a_leap_begins_before_it_also_when_its_time_has
     ];
     assert_eq!(phases(&coverage), expected);
     assert!(coverage.is_done_with(at(1000)) && !coverage.is_done_with(at(500)));
+    // Nor is what a backfill has read for the last time, whose rows would come twice.
+    let mut coverage = begun();
+    coverage.backfill(window(200, 700), false);
+    coverage.read(window(200, 700), at(2000), 1);
+    coverage.settle(HOUR, at(1900));
+    coverage.retract_all(at(1950), Some(leapt(1000)));
+    let expected = [
+        (window(700, 940), Phase::Missing),
+        (window(940, 1840), Phase::Final),
+        (window(1840, 1950), Phase::Missing),
+    ];
+    assert_eq!(phases(&coverage), expected);
+    assert!(coverage.is_done_with(at(500)) && !coverage.is_done_with(at(800)));
     // A later leap says nothing of the beginning.
     let mut coverage = begun();
     coverage.retract_all(at(1400), Some(leapt(1100)));
