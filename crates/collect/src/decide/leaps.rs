@@ -34,8 +34,11 @@ const HELD: Duration = Duration::from_secs(86_400);
 /// So many leaps are remembered one by one; of more, the two oldest count as one.
 const MOST: usize = 64;
 
-/// A clock of this machine that was set since can be wrong by no more than that.
+/// What was seen no longer ago, as the local clock tells, is sure: it is not likely that this was set meanwhile.
 const LATELY: TimeDelta = TimeDelta::hours(1);
+
+/// A time that is farther from the local clock is none.
+const NO_TIME: TimeDelta = TimeDelta::days(36_500);
 
 #[derive(Debug, Default)]
 pub(crate) struct Leaps {
@@ -102,9 +105,10 @@ impl KeptLeaps {
             true => local.max(self.seen),
             false => self.seen.checked_add_signed(passed).unwrap_or(local),
         };
-        let is_lately = (TimeDelta::zero()..=LATELY).contains(&passed);
+        let is_time = (at - local).abs() <= NO_TIME;
+        let is_lately = is_time && (TimeDelta::zero()..=LATELY).contains(&passed);
         KeptTime {
-            at,
+            at: if is_time { at } else { local },
             is_sure: is_lately && self.ahead.is_empty(),
         }
     }

@@ -136,6 +136,24 @@ fn what_is_kept_tells_the_source_s_time() {
     }
 }
 
+/// Else a command that reckons with it panics.
+#[test]
+fn what_is_kept_is_no_time_when_no_clock_can_show_it() {
+    let local = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    for seen in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+        let kept = KeptLeaps {
+            ahead: Vec::new(),
+            seen,
+            seen_at: local,
+        };
+        let expected = KeptTime {
+            at: local,
+            is_sure: false,
+        };
+        assert_eq!(kept.time(local), expected);
+    }
+}
+
 /// A process may begin with a service whose time is wrong.
 #[test]
 fn a_leap_that_a_process_begins_with_is_doubted_when_the_time_goes_back() {
