@@ -8,6 +8,7 @@ mod presence;
 use std::{pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
+use base::clock::Reading;
 use chrono::{DateTime, Local, TimeDelta, Utc};
 use collect::order::{OrderFile as _, RangeOrder, RangeProgress, RangeWork};
 use rows::Window;
@@ -136,7 +137,7 @@ pub(super) struct OrderSession<'a, C> {
     /// Whether machines read the summary.
     pub(super) json: bool,
     /// What time it was by the clock that dates were reckoned by, and when; none where none were.
-    reckoned: Option<(DateTime<Utc>, Instant)>,
+    reckoned: Option<(DateTime<Utc>, Reading)>,
 }
 
 impl<C: RangeCommand> OrderSession<'_, C> {
@@ -152,7 +153,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     ) -> anyhow::Result<Result<Window, String>> {
         let time = OrderTime::of(self.session).await;
         let time = time.context("cannot look at the state of the collection")?;
-        self.reckoned = Some((time.now(), Instant::now()));
+        self.reckoned = Some((time.now(), self.session.context.clock.reading()));
         let range = dates::range((&words.0, &words.1), &time, reach, &Local);
         if let Some(remark) = time.remark() {
             self.say(&remark);
@@ -168,12 +169,14 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         progress: Option<&RangeProgress<C::Work>>,
     ) {
         let reckoned = self.reckoned.filter(|_| dates::depend_on_now(&order.words));
-        if let Some((then, since)) = reckoned
+        if let Some((then, read)) = reckoned
             && let Some(progress) = progress
-            && let Ok(passed) = TimeDelta::from_std(since.elapsed())
-            && let Some(sentence) = another_time(then + passed, progress.at)
         {
-            self.say(&sentence);
+            let now = self.session.context.clock.reading();
+            let passed = [now.since(read.instant), now.wall - read.wall];
+            if let Some(sentence) = another_time(then, passed, progress.at) {
+                self.say(&sentence);
+            }
         }
     }
 
@@ -447,14 +450,21 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     }
 }
 
-/// What is said when dates were reckoned as if it were `reckoned`, and by the service it is `told`; none where that
-/// is nearly the same.
-fn another_time(reckoned: DateTime<Utc>, told: DateTime<Utc>) -> Option<String> {
-    let off = (told - reckoned).abs();
-    let [reckoned, told] = [reckoned, told].map(|at| at.format("%Y-%m-%d %H:%M:%S UTC"));
-    (off > ANOTHER).then(|| {
+/// What is said when dates were reckoned as if it were `then`, so much has `passed` since by the monotonic clock and
+/// by the other one, and by the service it is `told`; none where that is nearly the same by one of them: while a
+/// machine sleeps, the first may stand still, and the second may be set.
+fn another_time(
+    then: DateTime<Utc>,
+    passed: [TimeDelta; 2],
+    told: DateTime<Utc>,
+) -> Option<String> {
+    let [reckoned, other] = passed.map(|passed| then.checked_add_signed(passed));
+    let (reckoned, other) = reckoned.zip(other)?;
+    let is_off = |at: DateTime<Utc>| (told - at).abs() > ANOTHER;
+    let [at, told] = [reckoned, told].map(|at| at.format("%Y-%m-%d %H:%M:%S UTC"));
+    (is_off(reckoned) && is_off(other)).then(|| {
         format!(
-            "The dates were reckoned as if it were {reckoned}, and by the service's clock it is {told}: another \
+            "The dates were reckoned as if it were {at}, and by the service's clock it is {told}: another \
              range was read than was meant. Set the clock of this machine right (NTP), and give the command again."
         )
     })
@@ -555,13 +565,20 @@ mod tests {
     #[test]
     fn dates_that_a_wrong_clock_has_made_are_told() {
         let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
+        let told = |passed: [i64; 2], seconds| {
+            another_time(at(-60), passed.map(TimeDelta::seconds), at(seconds))
+        };
         for seconds in [-300, 0, 300] {
-            assert_eq!(another_time(at(0), at(seconds)), None);
+            assert_eq!(told([60; 2], seconds), None);
         }
         for seconds in [-172_800, -301, 301, 172_800] {
-            let text = another_time(at(0), at(seconds)).unwrap();
+            let text = told([60; 2], seconds).unwrap();
             let beginning = "The dates were reckoned as if it were 2027-01-15 08:00:00 UTC, and";
             assert!(text.starts_with(beginning), "{text}");
+        }
+        // The machine has slept, or its clock was set, meanwhile.
+        for passed in [[60, 7260], [7260, 60]] {
+            assert_eq!(told(passed, 7200), None);
         }
     }
 
