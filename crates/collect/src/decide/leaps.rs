@@ -91,8 +91,8 @@ struct KeptLeap {
 pub struct KeptTime {
     /// The time.
     pub at: DateTime<Utc>,
-    /// Whether that is sure: it was seen lately, and no leap of it is in doubt. Else the local clock may have
-    /// been set since.
+    /// Whether that is sure: it was seen lately, and there was no leap of it for a day that the clocks do not agree
+    /// on. Else the local clock may have been set since, or it was no time.
     pub is_sure: bool,
 }
 
@@ -105,11 +105,15 @@ impl KeptLeaps {
             true => local.max(self.seen),
             false => self.seen.checked_add_signed(passed).unwrap_or(local),
         };
+        let is_held = |leap: &KeptLeap| {
+            let age = (local - leap.at).to_std().ok();
+            age.is_none_or(|age| age < HELD)
+        };
         let is_time = (at - local).abs() <= NO_TIME;
         let is_lately = is_time && (TimeDelta::zero()..=LATELY).contains(&passed);
         KeptTime {
             at: if is_time { at } else { local },
-            is_sure: is_lately && self.ahead.is_empty(),
+            is_sure: is_lately && !self.ahead.iter().any(is_held),
         }
     }
 }

@@ -133,6 +133,12 @@ fn what_is_kept_tells_the_source_s_time() {
             ..kept.clone()
         };
         assert!(!doubtful.time(at(60)).is_sure);
+        // A machine whose clock is never set right has such a leap for ever: that of its first start.
+        let later = KeptLeaps {
+            seen_at: at(days),
+            ..doubtful
+        };
+        assert!(later.time(at(days)).is_sure);
     }
 }
 
