@@ -55,8 +55,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Err(error) if error.class == ErrorClass::Narrow => {
                 self.tell_failed(&error.sentence, error.label);
                 match read.link {
-                    // Others as wide would be refused, too.
-                    None if !read.is_probe => Box::pin(self.relieve(read, &error.sentence)).await,
+                    // Others as wide would be refused, too. The rest of a window says nothing of that.
+                    None if !read.is_probe && read.asked == read.window => {
+                        Box::pin(self.relieve(read, &error.sentence)).await
+                    }
                     _ => Box::pin(self.read_otherwise(read, &error.sentence)).await,
                 }
             }

@@ -574,25 +574,27 @@ fn links_that_are_never_answered_hide_no_row_of_a_crowded_second() {
     }
 }
 
-/// That it shows nothing says nothing of the rows that it has.
+/// That it shows nothing, or refuses such a question, says nothing of the rows that it has.
 #[test]
 fn a_source_that_counts_in_full_seconds_hides_no_row_for_good() {
     let age = TimeDelta::seconds(9000);
-    let play = Play {
-        back: age + MINUTE,
-        life: Duration::from_secs(5400),
-        ..Play::default()
-    };
-    let page = pages_of(100);
-    let (seen, missing) = play.run(of_one_second(450, age), move |ask| match ask.link {
-        Some(_) => Err(ErrorClass::Narrow),
-        None if ask.window.end().timestamp_subsec_nanos() != 0 => Ok((Vec::new(), None)),
-        None => Ok(page(&ask)),
-    });
-    assert_eq!(seen.sent.len(), 100, "what was shown");
-    assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
-    assert!(missing > age, "it is asked for on and on: {missing}");
-    assert!(seen.requests < 1500, "{}", seen.requests);
+    for answer in [Ok((Vec::new(), None)), Err(ErrorClass::Narrow)] {
+        let play = Play {
+            back: age + MINUTE,
+            life: Duration::from_secs(5400),
+            ..Play::default()
+        };
+        let page = pages_of(100);
+        let (seen, missing) = play.run(of_one_second(450, age), move |ask| match ask.link {
+            Some(_) => Err(ErrorClass::Narrow),
+            None if ask.window.end().timestamp_subsec_nanos() != 0 => answer.clone(),
+            None => Ok(page(&ask)),
+        });
+        assert_eq!(seen.sent.len(), 100, "what was shown");
+        assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
+        assert!(missing > age, "it is asked for on and on: {missing}");
+        assert!(seen.requests < 1500, "{}", seen.requests);
+    }
 }
 
 /// Else every other request would fail without end, as windows are twice as wide after each success.
