@@ -163,8 +163,12 @@ impl Graph {
         if resizes {
             let top = self.another_size();
             let page = self.first_page(&question, top, urgency).await;
-            // One without a link cannot be all: there were more rows than fit on a page.
-            if !page.as_ref().is_ok_and(|page| page.next().is_none()) {
+            // A full one, or one without rows, cannot be all when it has no link.
+            let is_cut = |page: &Page<Link>| page.is_empty() || page.fills(top);
+            if !page
+                .as_ref()
+                .is_ok_and(|page| page.next().is_none() && is_cut(page))
+            {
                 result = page;
             }
         }
