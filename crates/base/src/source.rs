@@ -96,11 +96,15 @@ impl SourceTime {
         }
     }
 
-    /// How far the source's time is ahead of what is certain, where that is too far for both clocks to be right
-    /// by chance.
-    pub fn ahead(&self) -> Option<TimeDelta> {
-        let by = self.now - self.certain?;
-        Some(by).filter(|by| *by > DISAGREEING)
+    /// How far the source's time is ahead of what is certain; zero while nothing is.
+    pub fn ahead(&self) -> TimeDelta {
+        let ahead = self.certain.map(|certain| self.now - certain);
+        ahead.unwrap_or_default().max(TimeDelta::zero())
+    }
+
+    /// The same, where that is too far for both clocks to be right by chance.
+    pub fn far_ahead(&self) -> Option<TimeDelta> {
+        Some(self.ahead()).filter(|by| *by > DISAGREEING)
     }
 
     /// Whether nothing but the local clock tells the source's time.

@@ -245,6 +245,35 @@ fn dates_that_run_ahead_from_the_very_first_start_on_lose_nothing() {
     }
 }
 
+/// They never become right: rows come as soon and as late as the service shows them nevertheless.
+#[test]
+fn dates_that_run_ahead_for_good_lose_nothing() {
+    let late = [
+        (0.0, TimeDelta::seconds(20)),
+        (0.7, TimeDelta::minutes(1)),
+        (1.0, TimeDelta::minutes(54)),
+    ];
+    for (trigger, restarts) in [(OAUTH, false), (ACCOUNT, true)] {
+        for settle_time in [0, 1] {
+            let mut scenario = even_mail(0.05, 60, settle_time);
+            if settle_time > 0 {
+                scenario.traffic.lateness = Lateness::quantiles(late);
+            }
+            let lie = Fault::date_ahead(1200);
+            scenario.timeline = vec![strikes(0, trigger, lie), at(2 * HOUR, Action::StopTraffic)];
+            scenario.lives = match restarts {
+                true => vec![
+                    life(80 * MINUTE, Ending::Kill, 0),
+                    life(3 * HOUR, Ending::Stop, 0),
+                ],
+                false => vec![life(4 * HOUR, Ending::Stop, 0)],
+            };
+            let case = format!("read for {settle_time} h");
+            is_unharmed(trigger, &scenario, &case);
+        }
+    }
+}
+
 /// Graph refuses windows that end in its future.
 #[test]
 fn without_dates_a_clock_that_is_ahead_asks_for_what_has_passed() {

@@ -6,6 +6,7 @@
 //! first, in windows as wide as the source answers well. After all of these comes what a **backfill**
 //! asks for, in the same way.
 
+mod ahead;
 mod audits;
 mod busy;
 mod cuts;
@@ -152,6 +153,8 @@ pub struct Schedule {
     /// What cannot be read lies in these windows: they are searched with settling's part of the quota.
     suspects: Vec<Window>,
     budget: Budget,
+    /// How far the source's time is ahead of what is certain.
+    ahead: TimeDelta,
     /// Whether nobody needed the rest of the quota when a window of settling was chosen last.
     is_spare: bool,
     /// When the source wished for fewer requests last, or failed.
@@ -218,6 +221,7 @@ impl Schedule {
             rests: Rests::default(),
             suspects: Vec::new(),
             budget: Budget::of(settings.limits.share),
+            ahead: TimeDelta::zero(),
             is_spare: false,
             restrained: None,
             holds_past: false,
@@ -385,11 +389,6 @@ impl Schedule {
         self.give_back(window);
         self.cuts.insert(window.start() + whole_seconds(span));
         true
-    }
-
-    /// Whether all of a window will be read again that is read at this time.
-    pub fn reads_again(&self, window: Window, began: DateTime<Utc>) -> bool {
-        began - window.start() < self.settings.settle_time
     }
 }
 

@@ -152,7 +152,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         );
         timeline.segments = self.ledger.journal.inventory(horizon);
         timeline.seed_mark = self.ledger.journal.seed_mark;
-        timeline.settle_seconds = Some(self.schedule.settle_time().num_seconds());
+        timeline.settle_seconds = Some(self.schedule.looked_for().num_seconds());
         timeline.leaps = self.leaps();
         until_stored!(self, self.ledger.save(store, &mut timeline).await);
         if timeline.coverage.has_begun() {

@@ -140,7 +140,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         self.strays.judge(time.now);
         // Before anything is kept: the next process is to know of it.
-        self.waiting.leaps.begin(self.moment(), time.ahead());
+        self.waiting.leaps.begin(self.moment(), time.far_ahead());
         if let Some(begin) = self.waiting.begin.take() {
             let started = self.waiting.started.unwrap_or_else(Instant::now);
             let waited = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
@@ -160,6 +160,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.tell(Event::Retracted(window));
             self.persist().await?;
         }
+        // After what was read by a wrong clock is taken back: this changes when some of it seems to be read.
+        self.schedule.set_ahead(time.ahead());
         self.windows_done(Vec::new()).await?;
         Ok(true)
     }

@@ -489,10 +489,18 @@ fn what_is_read_once_is_read_when_it_has_come_by_both_clocks() {
             ..time
         };
         assert_eq!(time.by_both(), expected, "{skew:?}");
+        let ahead = skew.unwrap_or_default().max(TimeDelta::zero());
+        assert_eq!(time.ahead(), ahead);
+        let is_far = ahead == TimeDelta::seconds(301);
+        assert_eq!(time.far_ahead(), is_far.then_some(ahead));
         let unknown = SourceTime {
             certain: None,
             ..time
         };
         assert_eq!(unknown.by_both(), unknown, "{skew:?}");
+        assert_eq!(
+            (unknown.ahead(), unknown.far_ahead()),
+            (TimeDelta::zero(), None)
+        );
     }
 }

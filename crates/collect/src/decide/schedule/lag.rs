@@ -44,7 +44,9 @@ impl Schedule {
         let now = self.settings.settle_time;
         let near_the_end = self.lateness.beyond(now * 3 / 4)?;
         let better = (now * 3 / 2).min(LONGEST_SETTLE_TIME);
-        (near_the_end > NEAR_THE_END && better > now).then_some(better)
+        // By a time that is ahead rows seem to be late that are not.
+        let is_known = self.ahead.is_zero() && near_the_end > NEAR_THE_END;
+        (is_known && better > now).then_some(better)
     }
 
     /// How far the collection has come; none when it has no live edge.

@@ -241,7 +241,7 @@ impl Schedule {
     pub(super) fn runs(&self, now: DateTime<Utc>) -> Vec<settling::Run> {
         let rhythm = Rhythm {
             frequency: self.settings.frequency,
-            settle_time: self.settings.settle_time,
+            settle_time: self.looked_for(),
             bridge: self.page() * BRIDGE,
             most_rows: self.page() * SETTLE_PAGES,
         };

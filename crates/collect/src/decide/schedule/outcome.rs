@@ -59,7 +59,9 @@ impl Schedule {
         if let Some(window) = Window::new(window.start(), window.end().min(until)) {
             self.coverage.read(window, began.min(until), rows);
         }
-        self.coverage.settle(self.settings.settle_time, certain);
+        // Both by the source's clock.
+        let certainly = certain + self.longer();
+        self.coverage.settle(self.looked_for(), certainly);
         self.give_up(certain)
     }
 

@@ -849,6 +849,69 @@ fn what_a_longer_settle_time_has_left_is_not_given_up_before_a_long_delay_has_pa
     }
 }
 
+/// Nobody knows which clock is right: else what surfaces in time by the later one is never seen.
+#[test]
+fn what_is_read_by_a_time_that_is_ahead_is_read_until_it_has_settled_by_both_clocks() {
+    let (ahead, delay) = (TimeDelta::minutes(20), TimeDelta::minutes(1));
+    for settle_time in [TimeDelta::zero(), TimeDelta::hours(1)] {
+        let settings = ScheduleSettings {
+            delay,
+            settle_time,
+            ..SETTINGS
+        };
+        let mut tenant = Tenant::new(1000.0, settings, at(0));
+        let watched = [300, 1234, 3000].into_iter();
+        tenant.watched = watched.map(|second| (at(second), Vec::new())).collect();
+        tenant.schedule.set_ahead(ahead);
+        for minute in 1..=240 {
+            tenant.turn(at(minute * 60));
+        }
+        let settled = settle_time.max(delay) + ahead;
+        let enough = settled..settled + TimeDelta::minutes(5);
+        for (instant, ages) in &tenant.watched {
+            let last = ages.iter().max().copied().unwrap();
+            assert!(enough.contains(&last), "{instant}: {last}");
+        }
+        let open = at(240 * 60) - tenant.schedule.coverage().floor();
+        assert!(enough.contains(&open), "{open}");
+        let requests = tenant.requests(Lane::Settle);
+        assert!(requests < 2 * 240, "{requests}");
+    }
+}
+
+/// Else it is final without the questions that belong to the last reading, or by a clock that was wrong.
+#[test]
+fn what_was_read_by_a_time_that_was_ahead_has_its_last_reading_when_it_is_not_any_more() {
+    let hour = TimeDelta::hours(1);
+    let settings = ScheduleSettings {
+        settle_time: hour,
+        ..SETTINGS
+    };
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 4 * 3600), at(4 * 3600), 10);
+    let mut schedule = Schedule::new(settings, coverage, Lateness::default());
+    schedule.set_ahead(TimeDelta::seconds(10));
+    assert_eq!(schedule.looked_for(), hour, "to the second or so");
+    schedule.set_ahead(TimeDelta::minutes(20));
+    schedule.set_ahead(TimeDelta::seconds(1210));
+    assert_eq!(schedule.looked_for(), TimeDelta::seconds(4810));
+    assert!(schedule.reads_again(window(0, 60), at(4809)));
+    assert!(!schedule.reads_again(window(0, 60), at(4810)));
+    schedule.set_ahead(TimeDelta::seconds(2));
+    assert_eq!(schedule.looked_for(), hour);
+    let now = at(4 * 3600 + 60);
+    assert_eq!(turn(&mut schedule, 241, now), []);
+    let last = at(4 * 3600 - 4810);
+    assert_eq!(schedule.coverage().floor(), last);
+    let runs = schedule.runs(now);
+    let first = runs.first().unwrap();
+    assert!(first.last, "{first:?}");
+    assert_eq!(first.window.start(), last);
+    // What is older would be refused.
+    schedule.set_ahead(TimeDelta::days(1000));
+    assert_eq!(schedule.looked_for(), TimeDelta::days(81));
+}
+
 #[test]
 fn nothing_is_final_before_the_time_is_certain_and_nothing_is_read_once_more_for_that() {
     let settings = ScheduleSettings {
