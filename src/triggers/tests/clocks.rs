@@ -274,6 +274,19 @@ fn dates_that_run_ahead_for_good_lose_nothing() {
     }
 }
 
+/// The first rows that it was to read have come long before.
+#[test]
+fn dates_that_run_ahead_at_the_very_first_start_for_longer_than_that_lose_no_hour_of_it() {
+    for (ahead, seconds) in [(130, 200), (3600, 75 * MINUTE)] {
+        let mut scenario = even_mail(0.1, 60, 1);
+        scenario.traffic.backlog = Backlog::span(TimeDelta::minutes(119));
+        let lie = Event::outage(0, endpoint(OAUTH), seconds, Fault::date_ahead(ahead));
+        scenario.timeline = vec![lie, at(2 * HOUR, Action::StopTraffic)];
+        scenario.lives = vec![life(4 * HOUR, Ending::Stop, 0)];
+        is_unharmed(OAUTH, &scenario, &format!("{ahead} s ahead"));
+    }
+}
+
 /// Graph refuses windows that end in its future.
 #[test]
 fn without_dates_a_clock_that_is_ahead_asks_for_what_has_passed() {

@@ -37,7 +37,8 @@ type Begin = Box<dyn FnOnce(Opening, &KnownRows) -> Schedule + Send + Sync>;
 pub struct Opening {
     /// Now.
     pub now: DateTime<Utc>,
-    /// When the process began to ask for the time.
+    /// When the process began to ask for the time, by the earlier of both clocks where either may be right: what is
+    /// older than a first collection is never asked for.
     pub started: DateTime<Utc>,
 }
 
@@ -146,7 +147,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let waited = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
             let opening = Opening {
                 now: time.now,
-                started: time.now - waited,
+                started: time.by_both().now - waited,
             };
             let limits = *self.schedule.limits();
             self.schedule = begin(opening, &self.known);
