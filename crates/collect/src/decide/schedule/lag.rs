@@ -43,10 +43,13 @@ impl Schedule {
     pub fn better_settle_time(&self) -> Option<TimeDelta> {
         let now = self.settings.settle_time;
         let near_the_end = self.lateness.beyond(now * 3 / 4)?;
-        let better = (now * 3 / 2).min(LONGEST_SETTLE_TIME);
+        // It is set in whole hours.
+        let longer = (now * 3 / 2).max(now + TimeDelta::hours(1));
+        let better = longer.min(LONGEST_SETTLE_TIME);
+        let can_be_longer = now > TimeDelta::zero() && better > now;
         // By a time that is ahead rows seem to be late that are not.
         let is_known = self.ahead.is_zero() && near_the_end > NEAR_THE_END;
-        (is_known && better > now).then_some(better)
+        (is_known && can_be_longer).then_some(better)
     }
 
     /// How far the collection has come; none when it has no live edge.

@@ -149,7 +149,7 @@ fn a_longer_settle_time_is_advised_where_more_rows_surface_near_its_end() {
         let mut lateness = Lateness::default();
         let seen = at(0);
         for row in 0..1000 {
-            // Five hours are not near the end of any of these.
+            // Five hours are not near the end of the longer ones.
             let age = TimeDelta::hours(if row < late { age } else { 5 });
             lateness.observe(seen - age, seen - TimeDelta::minutes(1), seen);
         }
@@ -163,6 +163,9 @@ fn a_longer_settle_time_is_advised_where_more_rows_surface_near_its_end() {
     assert_eq!(advised(24, 20, 2), None, "two of a thousand may");
     assert_eq!(advised(60, 60, 3), Some(TimeDelta::hours(72)));
     assert_eq!(advised(72, 70, 3), None, "there is no longer one");
+    // Whole hours are set, and one and a half would be told as one.
+    assert_eq!(advised(1, 5, 0), Some(TimeDelta::hours(2)));
+    assert_eq!(advised(0, 5, 0), None, "nothing is read again");
 }
 
 #[test]
