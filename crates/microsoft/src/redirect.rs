@@ -22,6 +22,7 @@ pub(super) async fn send(
 ) -> Result<(Response, Url), HttpError> {
     let begun = Instant::now();
     let mut followed = 0;
+    http.leave_old(request.uri());
     loop {
         let left = limits.total.saturating_sub(begun.elapsed());
         let limits = Limits {

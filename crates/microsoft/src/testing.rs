@@ -24,6 +24,7 @@ pub(super) struct Fake {
     requests: Arc<Mutex<Vec<Request>>>,
     delay: Arc<Mutex<Duration>>,
     renewals: Arc<Mutex<usize>>,
+    left_when_old: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fake {
@@ -68,6 +69,11 @@ impl Fake {
     pub(super) fn renewals(&self) -> usize {
         *self.renewals.lock().unwrap()
     }
+
+    /// Hosts whose old connections were to be left, in turn.
+    pub(super) fn left_when_old(&self) -> Vec<String> {
+        self.left_when_old.lock().unwrap().clone()
+    }
 }
 
 impl HttpService for Fake {
@@ -83,6 +89,11 @@ impl HttpService for Fake {
 
     fn renew(&self, _server: &http::Uri) {
         *self.renewals.lock().unwrap() += 1;
+    }
+
+    fn leave_old(&self, server: &http::Uri) {
+        let host = server.host().unwrap().to_owned();
+        self.left_when_old.lock().unwrap().push(host);
     }
 }
 

@@ -184,6 +184,10 @@ impl HttpService for ReqwestService {
         self.connections.give_up(server, None);
     }
 
+    fn leave_old(&self, server: &Uri) {
+        self.connections.give_up_old(server);
+    }
+
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
         Box::pin(async move {
             let server = request.uri().clone();

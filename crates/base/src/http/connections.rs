@@ -1,4 +1,4 @@
-//! The connections to each server, all of which are given up when one of them turns out to be ill.
+//! The connections to each server, all of which are given up when one of them turns out to be ill, or is old.
 //!
 //! Behind one name stand many machines, and a connection stays with the one that took it: one that
 //! answers 503 or breaks its answers off may do so for as long as it is used, while a new connection
@@ -12,15 +12,20 @@ use std::{
 
 use ::http::Uri;
 use reqwest::Client;
+use tokio::time::Instant;
 
 use super::{SetupError, proxy::Proxies};
-use crate::lock;
+use crate::{lock, retry::drawn};
 
 /// How long an unused connection is kept. Load balancers close one after 60 seconds (those of AWS), 75 (nginx) or
 /// more, and some firewalls forget it without a word. A collection asks every minute, too: a request that
 /// meets a closing connection breaks, and nobody knows what became of its events. A new connection costs
 /// a tenth of a second, and TLS takes its session up again.
 const POOL_IDLE: Duration = Duration::from_secs(50);
+
+/// From this age on connections are old, or from up to a quarter less, so that not all are left at once. A machine
+/// that lags behind the others answers without a fault, and would be asked for as long as requests come often.
+const OLD: Duration = Duration::from_secs(120);
 
 /// The connections to as many servers are told apart; a module has less than half of them.
 const SERVERS: usize = 16;
@@ -32,7 +37,23 @@ pub(super) struct Connections {
     pub(super) proxies: Proxies,
     pub(super) connect_timeout: Duration,
     /// Each client keeps the connections to one server.
-    clients: Mutex<HashMap<String, Arc<Client>>>,
+    clients: Mutex<HashMap<String, Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    client: Arc<Client>,
+    /// Its first connection is old from then on.
+    old_from: Instant,
+}
+
+impl Kept {
+    fn new(client: Client) -> Self {
+        Self {
+            client: Arc::new(client),
+            old_from: Instant::now() + drawn(OLD * 3 / 4, OLD),
+        }
+    }
 }
 
 impl Connections {
@@ -55,29 +76,39 @@ impl Connections {
     pub(super) fn to(&self, server: &Uri) -> Result<Arc<Client>, SetupError> {
         let mut clients = lock(&self.clients);
         let name = name(server);
-        if let Some(client) = clients.get(&name) {
-            return Ok(Arc::clone(client));
+        if let Some(known) = clients.get(&name) {
+            return Ok(Arc::clone(&known.client));
         }
         if clients.len() >= SERVERS {
             clients.clear();
         }
-        let client = Arc::new(self.client()?);
-        clients.insert(name, Arc::clone(&client));
+        let kept = Kept::new(self.client()?);
+        let client = Arc::clone(&kept.client);
+        clients.insert(name, kept);
         Ok(client)
     }
 
     /// Gives up the connections to a server, unless that has been done since `ill` was had.
     pub(super) fn give_up(&self, server: &Uri, ill: Option<&Arc<Client>>) {
+        self.replace(server, |known| {
+            ill.is_none_or(|ill| Arc::ptr_eq(ill, &known.client))
+        });
+    }
+
+    /// Gives up the connections to a server when they are old.
+    pub(super) fn give_up_old(&self, server: &Uri) {
+        let now = Instant::now();
+        self.replace(server, |known| now >= known.old_from);
+    }
+
+    fn replace(&self, server: &Uri, gives_up: impl FnOnce(&Kept) -> bool) {
         let mut clients = lock(&self.clients);
-        let Some(known) = clients.get_mut(&name(server)) else {
-            return;
-        };
-        if ill.is_some_and(|ill| !Arc::ptr_eq(ill, known)) {
-            return;
-        }
-        // The old ones are better than none.
-        if let Ok(client) = self.client() {
-            *known = Arc::new(client);
+        if let Some(known) = clients.get_mut(&name(server))
+            && gives_up(known)
+            // The old ones are better than none.
+            && let Ok(client) = self.client()
+        {
+            *known = Kept::new(client);
         }
     }
 

@@ -53,6 +53,9 @@ pub trait HttpService: fmt::Debug + Send + Sync {
     /// The next request to a server goes over a new connection.
     fn renew(&self, _server: &::http::Uri) {}
 
+    /// The next request to a server goes over a new connection when the last one may be old.
+    fn leave_old(&self, _server: &::http::Uri) {}
+
     /// The proxy on the way to a server.
     fn via(&self, _server: &::http::Uri) -> Option<Via> {
         None
@@ -91,6 +94,12 @@ impl Http {
     /// by itself.
     pub fn renew(&self, server: &::http::Uri) {
         self.0.renew(server);
+    }
+
+    /// Has the next request to a server go over a new connection when the last one may be two minutes old:
+    /// the machine that it leads to may lag behind the others without a fault in its answers.
+    pub fn leave_old(&self, server: &::http::Uri) {
+        self.0.leave_old(server);
     }
 
     /// The proxy that requests to a server pass.

@@ -165,15 +165,40 @@ async fn a_connection_is_used_again_only_before_a_load_balancer_may_close_it() {
         let service =
             ReqwestService::with_connect_timeout(&ClientOptions::default(), PATIENT.total).unwrap();
         assert_eq!(status(&service, &url).await, Some(200));
-        // The client takes the connection back into its pool meanwhile.
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(unused)).await;
-        tokio::time::resume();
+        pass(unused).await;
         assert_eq!(status(&service, &url).await, Some(200));
         assert_eq!(count.load(Ordering::SeqCst), connections, "{unused} s");
+    }
+}
+
+/// So many seconds pass, in which a client takes its connection back into its pool.
+async fn pass(seconds: u64) {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+/// Else the rows would be missed that the machine at its end does not have yet.
+#[tokio::test]
+async fn a_connection_that_is_never_idle_is_left_every_two_minutes_where_that_is_wished_for() {
+    for (leaves_old, connections) in [(false, 1), (true, 6)] {
+        let (address, count) =
+            with_an_ill_connection(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let url = format!("http://{address}/");
+        let service =
+            ReqwestService::with_connect_timeout(&ClientOptions::default(), PATIENT.total).unwrap();
+        // Ten minutes.
+        for _ in 0..=15 {
+            if leaves_old {
+                service.leave_old(&url.parse().unwrap());
+            }
+            assert_eq!(status(&service, &url).await, Some(200));
+            pass(40).await;
+        }
+        assert_eq!(count.load(Ordering::SeqCst), connections);
     }
 }
 

@@ -387,6 +387,20 @@ async fn what_is_no_page_is_followed_by_a_new_connection() {
     }
 }
 
+/// A machine that lags behind answers as if there were no newer rows, for as long as it is asked.
+#[tokio::test(start_paused = true)]
+async fn old_connections_are_left_before_each_page_and_each_sign_in() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    for _ in 0..2 {
+        fake.answer(200, EMPTY);
+        assert!(graph.page(window(), None, Urgency::Now).await.is_ok());
+    }
+    let expected = ["login.test", "graph.test", "graph.test"];
+    assert_eq!(fake.left_when_old(), expected);
+    assert_eq!(fake.renewals(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wrong_clock_asks_for_the_time_without_a_window() {
     let fake = signed_in();
