@@ -45,9 +45,9 @@ pub(crate) struct MassMessage {
     pub(crate) id: Arc<str>,
     /// What its rows have in common.
     pub(crate) mail: u32,
-    /// A recipient that the window has shown: an answer without it is not whole.
-    pub(crate) witness: Message,
-    /// How many rows of it the window has shown.
+    /// How many rows the window has shown of all messages that have this in common.
+    rows: u64,
+    /// How many recipients of it the window has shown for sure: an answer with fewer is not whole.
     pub(crate) shown: u64,
     /// Since when answers were no use.
     useless: Option<FailingQuestion>,
@@ -57,8 +57,17 @@ pub(crate) struct MassMessage {
 #[derive(Debug)]
 pub(crate) struct Recipients {
     most: u64,
-    counts: Generations<u32, u64, COUNTED>,
+    counts: Generations<u32, Count, COUNTED>,
+    /// Recipients that were counted, by a part of them: a row may be shown twice, and with another status. That two
+    /// share it is rare, and they count as one.
+    seen: Generations<u32, (), COUNTED>,
     found: Vec<MassMessage>,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    rows: u32,
+    recipients: u32,
 }
 
 impl Recipients {
@@ -67,39 +76,48 @@ impl Recipients {
         Self {
             most: most.into(),
             counts: Generations::default(),
+            seen: Generations::default(),
             found: Vec::new(),
         }
     }
 
-    /// So many more rows of a message, of which one is the `witness`. `id` looks for the id of the message;
-    /// none when that cannot be asked for.
+    /// So many more rows of a message, to these recipients for sure. `id` looks for the id of the message; none
+    /// when that cannot be asked for.
     pub(crate) fn add(
         &mut self,
         mail: u32,
-        rows: u64,
-        witness: Message,
+        rows: u32,
+        recipients: impl IntoIterator<Item = Message>,
         id: impl FnOnce() -> Option<Arc<str>>,
     ) {
         if mail == 0 || self.most == 0 {
             return;
         }
+        let recipients = recipients.into_iter();
+        let parts = recipients.map(|one| (one.prefix() >> 32) as u32);
+        let new = parts.filter(|part| self.seen.add(*part)).count() as u32;
         let count = self.counts.entry(mail);
-        *count += rows;
-        let shown = *count;
-        if shown < self.most / SUSPECT {
+        count.rows = count.rows.saturating_add(rows);
+        count.recipients = count.recipients.saturating_add(new);
+        let [rows, recipients, new] = [count.rows, count.recipients, new].map(u64::from);
+        if rows < self.most / SUSPECT {
             return;
         }
         // Another message may share the number.
         let Some(id) = id() else {
             return;
         };
+        let is_shared = self.found.iter().any(|one| one.mail == mail);
         match self.found.iter_mut().find(|one| one.id == id) {
-            Some(message) => message.shown = shown,
+            Some(message) => {
+                message.rows = rows;
+                message.shown += new;
+            }
             None => self.found.push(MassMessage {
                 id,
                 mail,
-                witness,
-                shown,
+                rows,
+                shown: if is_shared { new } else { recipients },
                 useless: None,
             }),
         }
@@ -108,9 +126,9 @@ impl Recipients {
     /// The messages that may have more recipients, when the window has shown so many rows that cannot be
     /// read, each of which may be one of theirs.
     pub(crate) fn take(&mut self, unreadable: u64) -> Vec<MassMessage> {
-        self.counts = Generations::default();
+        (self.counts, self.seen) = Default::default();
         let mut found = std::mem::take(&mut self.found);
-        found.retain(|message| message.shown + unreadable >= self.most);
+        found.retain(|message| message.rows + unreadable >= self.most);
         found
     }
 }
@@ -194,10 +212,19 @@ fn until_believed(again: bool) -> Duration {
 }
 
 /// A map that forgets what was not looked up for long, so that it stays small.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Generations<K, V, const MOST: usize> {
     young: HashMap<K, V, RandomState>,
     old: HashMap<K, V, RandomState>,
+}
+
+impl<K, V, const MOST: usize> Default for Generations<K, V, MOST> {
+    fn default() -> Self {
+        Self {
+            young: HashMap::default(),
+            old: HashMap::default(),
+        }
+    }
 }
 
 impl<K: Hash + Eq, V: Default, const MOST: usize> Generations<K, V, MOST> {
@@ -212,6 +239,13 @@ impl<K: Hash + Eq, V: Default, const MOST: usize> Generations<K, V, MOST> {
         let old = &mut self.old;
         let young = self.young.entry(key);
         young.or_insert_with_key(|key| old.remove(key).unwrap_or_default())
+    }
+
+    /// Whether it was not there before.
+    fn add(&mut self, key: K) -> bool {
+        let is_new = self.get(&key).is_none();
+        self.entry(key);
+        is_new
     }
 }
 
@@ -235,15 +269,15 @@ mod tests {
         let counted = || {
             let mut recipients = Recipients::new(4);
             for number in 0..1000 {
-                recipients.add(1000 + number, 1, row(u64::from(number)), || {
+                recipients.add(1000 + number, 1, [row(1000 + u64::from(number))], || {
                     panic!("looked at")
                 });
                 match number {
-                    0 => recipients.add(7, 1, row(1), || panic!("looked at")),
-                    500 => recipients.add(7, 1, row(2), || Some(id("seven"))),
-                    900 | 999 => recipients.add(7, 1, row(3), || Some(id("seven"))),
-                    300 => recipients.add(8, 1, row(4), || panic!("looked at")),
-                    600 => recipients.add(8, 1, row(5), || Some(id("eight"))),
+                    0 => recipients.add(7, 1, [row(1)], || panic!("looked at")),
+                    500 => recipients.add(7, 1, [row(2)], || Some(id("seven"))),
+                    900 | 999 => recipients.add(7, 1, [row(3)], || Some(id("seven"))),
+                    300 => recipients.add(8, 1, [row(4)], || panic!("looked at")),
+                    600 => recipients.add(8, 1, [row(5)], || Some(id("eight"))),
                     _ => {}
                 }
             }
@@ -251,17 +285,18 @@ mod tests {
         };
         let mut recipients = counted();
         let found = recipients.take(0);
-        let expected = |name, mail, witness, shown| MassMessage {
+        let expected = |name, mail, rows, shown| MassMessage {
             id: id(name),
             mail,
-            witness: row(witness),
+            rows,
             shown,
             useless: None,
         };
-        assert_eq!(found, [expected("seven", 7, 2, 4)]);
+        // The last one was shown twice.
+        assert_eq!(found, [expected("seven", 7, 4, 3)]);
         // Rows that cannot be read may be of any message.
-        assert_eq!(counted().take(1), [expected("seven", 7, 2, 4)]);
-        let both = [expected("seven", 7, 2, 4), expected("eight", 8, 5, 2)];
+        assert_eq!(counted().take(1), [expected("seven", 7, 4, 3)]);
+        let both = [expected("seven", 7, 4, 3), expected("eight", 8, 2, 2)];
         let [mut one, mut other] = [counted().take(2), both.into()];
         one.sort_by_key(|message| message.mail);
         other.sort_by_key(|message| message.mail);
@@ -269,35 +304,37 @@ mod tests {
         assert_eq!(recipients.take(0), []);
 
         // A page has several of them side by side.
-        recipients.add(7, 3, row(1), || Some(id("seven")));
-        recipients.add(7, 2, row(2), || Some(id("seven")));
-        assert_eq!(recipients.take(0), [expected("seven", 7, 1, 5)]);
+        recipients.add(7, 3, [1, 2, 3].map(row), || Some(id("seven")));
+        recipients.add(7, 2, [3, 4].map(row), || Some(id("seven")));
+        assert_eq!(recipients.take(0), [expected("seven", 7, 5, 4)]);
     }
 
     #[test]
     fn messages_that_share_a_number_are_told_apart_and_counting_stays_small() {
         let mut recipients = Recipients::new(2);
-        recipients.add(7, 1, row(1), || Some(id("one")));
-        recipients.add(7, 1, row(2), || Some(id("two")));
-        recipients.add(7, 1, row(3), || Some(id("one")));
-        recipients.add(7, 1, row(3), || None);
-        recipients.add(0, 1, row(1), || panic!("it names no message"));
-        recipients.add(0, 1, row(1), || panic!("it names no message"));
-        let ids: Vec<_> = recipients.take(0).into_iter().map(|one| one.id).collect();
-        assert_eq!(ids, [id("one"), id("two")]);
+        recipients.add(7, 1, [row(1)], || Some(id("one")));
+        recipients.add(7, 1, [row(2)], || Some(id("two")));
+        recipients.add(7, 1, [row(3)], || Some(id("one")));
+        recipients.add(7, 1, [row(3)], || None);
+        recipients.add(0, 1, [row(1)], || panic!("it names no message"));
+        recipients.add(0, 1, [row(1)], || panic!("it names no message"));
+        let found = recipients.take(0).into_iter();
+        let shown: Vec<_> = found.map(|one| (one.id, one.shown)).collect();
+        assert_eq!(shown, [(id("one"), 2), (id("two"), 1)]);
 
         for mail in 1..=3 * COUNTED as u32 {
-            recipients.add(mail, 1, row(1), || None);
+            recipients.add(mail, 1, [row(mail.into())], || None);
         }
-        let counts = &recipients.counts;
+        let Recipients { counts, seen, .. } = &recipients;
         assert!(counts.young.len() + counts.old.len() <= 2 * COUNTED);
+        assert!(seen.young.len() + seen.old.len() <= 2 * COUNTED);
     }
 
     fn message(name: &str) -> MassMessage {
         MassMessage {
             id: id(name),
             mail: 1,
-            witness: row(1),
+            rows: 1000,
             shown: 1000,
             useless: None,
         }

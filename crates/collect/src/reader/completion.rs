@@ -1,10 +1,11 @@
 //! The messages of a window that are asked for by their ids, after all of its pages were read.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, iter, sync::Arc, time::Duration};
 
 use base::retry::Backoff;
 use chrono::{DateTime, Utc};
-use rows::{Page, RowRef, Window};
+use foldhash::fast::RandomState;
+use rows::{Message, Page, RowRef, Window};
 
 use crate::decide::mass::{FailingQuestion, MassMessage, Recipients};
 
@@ -18,7 +19,7 @@ pub(crate) struct Completion {
     /// Rows that cannot be read: nobody knows of which messages they are.
     unreadable: u64,
     left: Vec<MassMessage>,
-    asked: Option<AskedMessage>,
+    asked: Option<Box<AskedMessage>>,
     /// Whether one was given up: the window may have rows that were not shown.
     pub(crate) gave_up: bool,
     /// Whether the question has failed since its last answer.
@@ -30,20 +31,21 @@ pub(crate) struct Completion {
 #[derive(Debug)]
 pub(crate) struct AskedMessage {
     pub(crate) message: MassMessage,
-    rows: u64,
-    has_witness: bool,
+    /// Recipients, of rows that lie in the window.
+    recipients: HashSet<Message, RandomState>,
+    /// What came damaged, each of which may be one of them.
+    damaged: HashSet<Message, RandomState>,
     is_foreign: bool,
     /// Rows of the window that were seen for the first time before it.
     pub(crate) new_before: u64,
 }
 
 impl AskedMessage {
-    /// Whether the answer had more rows than the window has shown; none when it was no use.
+    /// Whether the answer had more recipients than the window has shown; none when it was no use.
     pub(crate) fn has_more(&self) -> Option<bool> {
-        // The witness may have come damaged, and be another row when it is whole.
-        let has_all = self.has_witness || self.rows >= self.message.shown;
-        let is_whole = has_all && !self.is_foreign;
-        is_whole.then_some(self.rows > self.message.shown)
+        let most = self.recipients.union(&self.damaged).count() as u64;
+        let is_whole = most >= self.message.shown && !self.is_foreign;
+        is_whole.then_some(self.recipients.len() as u64 > self.message.shown)
     }
 }
 
@@ -81,31 +83,41 @@ impl Completion {
         };
         self.retries.reset();
         self.failing = None;
-        for row in page.rows() {
-            asked.rows += 1;
-            asked.has_witness |= row.key.message() == asked.message.witness;
-            // Services show rows from outside of a window that nobody has asked for.
-            asked.is_foreign |= is_inside(window, row.received) && row.mail != asked.message.mail;
+        // Services show rows from outside of a window that nobody has asked for.
+        for row in page.rows().filter(|row| is_inside(window, row.received)) {
+            asked.recipients.insert(row.key.message());
+            asked.is_foreign |= row.mail != asked.message.mail;
+        }
+        if let Some(damage) = page.damage() {
+            let broken = damage.broken.iter().map(|broken| &broken.key);
+            let damaged = damage.mended.iter().chain(broken);
+            asked.damaged.extend(damaged.map(|key| key.message()));
         }
     }
 
-    /// Counts the rows of each message that lie in the window. `id` looks for the id of the message of a row.
+    /// Counts the rows of each message that lie in the window, and their recipients. `id` looks for the id of the
+    /// message of a row.
     fn count<L>(
         &mut self,
         page: &Page<L>,
         window: Window,
         id: impl Fn(&RowRef<'_>) -> Option<Arc<str>>,
     ) {
+        let mended = page.damage().map(|damage| damage.mended.as_slice());
+        let mended = mended.unwrap_or_default();
         let mut at = 0;
         // The rows of a message mostly lie side by side, and are then counted at once.
         for run in page.spans().chunk_by(|one, next| one.mail == next.mail) {
             let places = run.iter().zip(at..);
             let mut inside = places.filter(|(row, _)| is_inside(window, row.received));
             if let Some((row, place)) = inside.next() {
-                let rows = 1 + inside.count() as u64;
-                let witness = row.key.message();
+                let rows = 1 + inside.clone().count() as u32;
+                let all = iter::once(row).chain(inside.map(|(row, _)| row));
+                // What was mended may be another row when it is whole.
+                let certain = all.filter(|row| !mended.contains(&row.key));
                 let id = || id(&page.rows().nth(place)?);
-                self.recipients.add(row.mail, rows, witness, id);
+                self.recipients
+                    .add(row.mail, rows, certain.map(|row| row.key.message()), id);
             }
             at += run.len();
         }
@@ -124,19 +136,21 @@ impl Completion {
 
     /// Goes on with the next message, when so many rows of the window were new. Whether there is one.
     pub(crate) fn next(&mut self, new_before: u64) -> bool {
-        self.asked = self.left.pop().map(|message| AskedMessage {
-            message,
-            rows: 0,
-            has_witness: false,
-            is_foreign: false,
-            new_before,
+        self.asked = self.left.pop().map(|message| {
+            Box::new(AskedMessage {
+                message,
+                recipients: HashSet::default(),
+                damaged: HashSet::default(),
+                is_foreign: false,
+                new_before,
+            })
         });
         self.asked.is_some()
     }
 
     /// An answer has come to its end.
     pub(crate) fn answered(&mut self) -> Option<AskedMessage> {
-        self.asked.take()
+        self.asked.take().map(|asked| *asked)
     }
 
     pub(crate) fn again(&mut self, message: MassMessage) {
@@ -199,6 +213,10 @@ mod tests {
         let fewer = page(&[SHOWN[0], SHOWN[1], (200, "c", 7)]);
         assert!(!after(&fewer).next(0));
         // What cannot be read may be one of its rows.
+        assert!(after(&with_a_broken_row(fewer)).next(0));
+    }
+
+    fn with_a_broken_row(page: Page<()>) -> Page<()> {
         let broken = Broken {
             bytes: "7".into(),
             key: RowKeyer::new([7; 16]).opaque(b"7"),
@@ -206,12 +224,11 @@ mod tests {
             newer: None,
             older: None,
         };
-        let damage = Damage {
+        page.damaged(Some(Damage {
             sentence: String::new(),
             mended: Vec::new(),
             broken: vec![broken],
-        };
-        assert!(after(&fewer.damaged(Some(damage))).next(0));
+        }))
     }
 
     /// Else its window would count as read without rows that were never shown.
@@ -219,18 +236,19 @@ mod tests {
     fn an_answer_that_does_not_show_what_the_window_has_shown_is_no_use() {
         let (again, another): (Row, Row) = ((40, "d", 7), (50, "x", 8));
         let [a, b, c] = SHOWN;
-        let cases: [(&[Row], Option<bool>); 8] = [
+        let cases: [(&[Row], Option<bool>); 9] = [
             (&[a, b, c], Some(false)),
             (&[a, b, c, again], Some(true)),
-            // The first row that the window has shown, which may not show as many a second time.
-            (&[a], Some(false)),
-            // That one has come damaged, and is another one now.
+            // A replica that lags behind.
+            (&[a, b], None),
+            (&[a, b, b], None),
+            // One has come damaged, and is another one now.
             (&[b, c, again], Some(false)),
-            (&[b, c], None),
             (&[], None),
             (&[a, b, c, another], None),
             // Services show rows from outside of a window.
-            (&[a, b, (200, "x", 8)], Some(false)),
+            (&[a, b, (200, "c", 7)], None),
+            (&[a, b, c, (200, "x", 8)], Some(false)),
         ];
         for (rows, has_more) in cases {
             let mut completion = after(&page(&SHOWN));
@@ -241,5 +259,36 @@ mod tests {
             assert_eq!(answered.has_more(), has_more, "{rows:?}");
             assert_eq!((answered.new_before, answered.message.shown), (5, 3));
         }
+    }
+
+    /// Else it would be asked for in vain, and given up.
+    #[test]
+    fn an_answer_needs_as_many_recipients_as_the_window_has_shown_for_sure() {
+        let [a, b, c] = SHOWN;
+        let is_whole = |shown: &Page<()>, answer: &Page<()>| {
+            let mut completion = after(shown);
+            assert!(completion.next(0));
+            look_at(&mut completion, answer);
+            completion.answered().unwrap().has_more()
+        };
+        // Its page was read twice, or in overlapping parts.
+        let twice = page(&[a, b, a, b]);
+        assert_eq!(is_whole(&twice, &page(&[a, b])), Some(false));
+        assert_eq!(is_whole(&twice, &page(&[a])), None);
+        assert_eq!(is_whole(&twice, &page(&[a, b, c])), Some(true));
+        // What cannot be read may be the third row, but not two.
+        let whole = page(&SHOWN);
+        let broken = |rows: &[Row]| with_a_broken_row(page(rows));
+        assert_eq!(is_whole(&whole, &broken(&[a, b])), Some(false));
+        assert_eq!(is_whole(&whole, &broken(&[a])), None);
+        // A row that was mended each time may be another one each time.
+        let mended = Damage {
+            sentence: String::new(),
+            mended: vec![RowKeyer::new([7; 16]).key(&["c"], "")],
+            broken: Vec::new(),
+        };
+        let shown = page(&SHOWN).damaged(Some(mended));
+        assert_eq!(is_whole(&shown, &page(&[a, b])), Some(false));
+        assert_eq!(is_whole(&shown, &page(&[a])), None);
     }
 }

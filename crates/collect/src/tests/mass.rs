@@ -61,6 +61,11 @@ fn whole(ask: &Ask<'_>) -> Answer {
     (ask.rows.to_vec(), None)
 }
 
+/// An answer that lacks rows which the window has shown, as that of a replica which lags behind.
+fn fewer(ask: &Ask<'_>) -> Answer {
+    (ask.rows.iter().copied().take(MOST - 20).collect(), None)
+}
+
 /// All rows were delivered once, those that came meanwhile within two minutes.
 fn all_once(seen: &Seen, hidden_until: Duration) {
     assert_eq!(seen.sent.len(), 111, "{seen:?}");
@@ -84,6 +89,21 @@ fn what_a_window_hides_is_asked_for_at_once() {
         let (seen, missing) = run_with(settle_time, |ask| Ok(whole(ask)));
         all_once(&seen, Duration::from_secs(60));
         assert!(missing < TimeDelta::minutes(3), "{missing}");
+        assert_eq!(seen.given_up, 0);
+    }
+}
+
+/// Else the others would never come where nothing is read again, and late where it is.
+#[test]
+fn an_answer_with_fewer_rows_than_the_window_has_shown_is_asked_for_again() {
+    for settle_time in [SETTLE, TimeDelta::zero()] {
+        let (seen, missing) = run_with(settle_time, |ask| match ask.elapsed.as_secs() {
+            0..300 => Ok(fewer(ask)),
+            _ => Ok(whole(ask)),
+        });
+        all_once(&seen, Duration::from_secs(720));
+        assert!(missing < TimeDelta::minutes(3), "{missing}");
+        assert!(seen.completed > 0, "{seen:?}");
         assert_eq!(seen.given_up, 0);
     }
 }
@@ -113,12 +133,13 @@ fn the_window_waits_for_its_message() {
 #[test]
 fn an_answer_that_is_no_use_is_believed_after_the_second_time() {
     type Useless = fn(&Ask<'_>) -> Result<Answer, ErrorClass>;
-    let useless: [Useless; 5] = [
+    let useless: [Useless; 6] = [
         |_| Err(ErrorClass::Person),
         |_| Err(ErrorClass::Narrow),
-        // Another message, no row, and a link that repeats itself.
+        // Another message, no row, too few, and a link that repeats itself.
         |_| Ok(((0..110).collect(), None)),
         |_| Ok((Vec::new(), None)),
+        |ask| Ok(fewer(ask)),
         |ask| Ok((ask.rows.iter().copied().take(MOST).collect(), Some(1))),
     ];
     for by_id in useless {
