@@ -1,8 +1,8 @@
 //! What a bug report needs of a text, without what identifies people, mails, or the organization.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::{Captures, Regex};
 use sekoia::Concealer;
 use serde_json::{Map, Value};
@@ -27,6 +27,8 @@ pub(super) struct Redactor {
     rules: Vec<(Regex, &'static str)>,
     /// Texts of the organization: names of the tenant and of the account, and what dead letters hold.
     names: Vec<(String, &'static str)>,
+    /// The same in small letters: thousands of dead letters may have one subject.
+    known: HashSet<String>,
     /// Finds them; none until it is made for all of them.
     finder: Option<AhoCorasick>,
     quotes: Regex,
@@ -65,6 +67,7 @@ impl Redactor {
             concealer,
             rules: rules.collect::<Result<_, regex::Error>>()?,
             names: Vec::new(),
+            known: HashSet::new(),
             finder: None,
             // From here on, an entry of the log may quote what a server has said.
             quotes: Regex::new(
@@ -81,7 +84,8 @@ impl Redactor {
     /// From now on this value is taken out, in whichever case, and also as a part of longer words.
     pub(super) fn hide(&mut self, value: &str, instead: &'static str) {
         let value = value.trim();
-        if value.chars().count() >= SHORTEST && self.names.len() < MOST_NAMES {
+        let is_wanted = value.chars().count() >= SHORTEST && self.names.len() < MOST_NAMES;
+        if is_wanted && self.known.insert(value.to_ascii_lowercase()) {
             self.names.push((value.to_owned(), instead));
             self.finder = None;
         }
@@ -92,6 +96,9 @@ impl Redactor {
             let finder = AhoCorasick::builder()
                 .ascii_case_insensitive(true)
                 .match_kind(MatchKind::LeftmostLongest)
+                // A sender chooses the subject: of one letter again and again, a table of all steps takes
+                // time by the square of its length, and this one by the length.
+                .kind(Some(AhoCorasickKind::NoncontiguousNFA))
                 .build(self.names.iter().map(|(name, _)| name));
             self.finder = finder.ok();
         }
@@ -323,6 +330,31 @@ mod tests {
         assert_eq!(long, "a <100 bytes left out> b");
         redactor.text("x@contoso.example planted~secret");
         assert_eq!(redactor.counts().len(), 3, "{:?}", redactor.counts());
+    }
+
+    /// Else a mail with such a subject keeps the archive from being made.
+    #[test]
+    fn a_subject_of_one_letter_again_and_again_costs_no_more_than_another() {
+        let mut redactor = redactor();
+        let subject = "S".repeat(260_000);
+        redactor.hide(&subject, "<subject>");
+        let left = redactor.text(&format!("a {} b", subject.to_ascii_lowercase()));
+        assert_eq!(left, "a <subject> b");
+        // Only the tables of the other kinds grow with the square of a name's length, in time.
+        let kind = redactor.finder.map(|finder| finder.kind());
+        assert_eq!(kind, Some(AhoCorasickKind::NoncontiguousNFA));
+    }
+
+    /// Else so many of them would be all that is looked for.
+    #[test]
+    fn a_subject_counts_once() {
+        let mut redactor = redactor();
+        let before = redactor.names.len();
+        for subject in ["Planted", "PLANTED", " planted "] {
+            redactor.hide(subject, "<subject>");
+        }
+        assert_eq!(redactor.names.len(), before + 1);
+        assert_eq!(redactor.text("a Planted b"), "a <subject> b");
     }
 
     #[test]
