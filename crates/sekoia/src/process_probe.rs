@@ -209,14 +209,29 @@ impl Answers {
     }
 }
 
-/// Whether what answers at this port works on the files with this id.
-pub(crate) async fn works_on(port: u16, id: Uuid) -> bool {
+/// What is at a port of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtPort {
+    /// Nothing answers.
+    Silence,
+    /// Something that is no trigger.
+    Stranger,
+    /// A trigger, with the id of the files that it works on, when it tells one.
+    Trigger(Option<Uuid>),
+}
+
+/// What is at this port, as it answers for its health.
+pub(crate) async fn at(port: u16) -> AtPort {
     let Ok(http) = Http::client(&ClientOptions::default()) else {
-        return false;
+        return AtPort::Silence;
     };
-    let answer = get(&http, port, "health").await;
-    let told = answer.and_then(|(_, body)| serde_json::from_slice::<Errors>(&body).ok());
-    told.is_some_and(|told| told.data == Some(id))
+    match get(&http, port, "health").await {
+        None => AtPort::Silence,
+        Some((_, body)) => match serde_json::from_slice::<Errors>(&body) {
+            Ok(told) => AtPort::Trigger(told.data),
+            Err(_) => AtPort::Stranger,
+        },
+    }
 }
 
 /// None, too, when the files cannot be read: what else is told of them says so.

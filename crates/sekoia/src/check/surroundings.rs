@@ -5,15 +5,26 @@ use std::{io, net::Ipv4Addr};
 use base::http::chain;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use super::{CheckFinding, Outcome, Topic};
 use crate::{
     config::{LIVENESS_PORT, PORTS},
-    process_probe,
+    process_probe::{self, AtPort},
     runtime::Start,
     secrets::SecretsError,
     storage::{StorageLocation, find_stamp},
 };
+
+/// Whose a port is that cannot be listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// The trigger's that works on these files.
+    Own,
+    /// Perhaps that one's, which does not say so: it stands still, or could not write its id.
+    Untold,
+    Other,
+}
 
 impl Start<'_> {
     /// Whether the ports can be listened on; `in_use` when a trigger works on these files, whose ports
@@ -41,20 +52,24 @@ impl Start<'_> {
             return vec![pass];
         }
         drop(free);
-        let is_own = in_use && self.is_own_process(reader).await;
+        let holder = match in_use {
+            true => self.holder(reader).await,
+            false => Holder::Other,
+        };
         let taken = taken.iter();
         taken
-            .map(|(key, port, error)| of_port(key, *port, error, is_own))
+            .map(|(key, port, error)| of_port(key, *port, error, holder))
             .collect()
     }
 
-    /// Whether the process that answers at the port for liveness works on these files.
-    async fn is_own_process(&self, reader: &StorageLocation) -> bool {
+    /// Whose the ports are while a trigger works on these files, by what answers at the one for liveness.
+    async fn holder(&self, reader: &StorageLocation) -> Holder {
+        let Ok(port) = self.configuration.port(LIVENESS_PORT) else {
+            return Holder::Other;
+        };
         let id = find_stamp(&reader.storage()).await;
-        match (id, self.configuration.port(LIVENESS_PORT)) {
-            (Some(id), Ok(port)) => process_probe::works_on(port, id).await,
-            _ => false,
-        }
+        let told = process_probe::at(port).await;
+        holder(id, told, reader.root().is_some())
     }
 
     /// Whether the platform takes the token: it is asked for the secrets, which changes nothing.
@@ -86,14 +101,84 @@ impl Start<'_> {
     }
 }
 
-fn of_port(key: &str, port: u16, error: &io::Error, is_own: bool) -> CheckFinding {
-    let facts = json!({"port": port, "key": key});
-    if is_own {
-        let text = format!("{port} is the running trigger's");
-        return CheckFinding::new(Topic::PORTS, Outcome::Pass, text, facts);
+/// By the id among the files and what answers; `is_here` when who works on them does so on this machine.
+fn holder(id: Option<Uuid>, told: AtPort, is_here: bool) -> Holder {
+    match (id, told) {
+        (Some(id), AtPort::Trigger(Some(told))) if id == told => Holder::Own,
+        (Some(_), AtPort::Trigger(Some(_))) | (_, AtPort::Stranger) => Holder::Other,
+        _ if is_here => Holder::Untold,
+        _ => Holder::Other,
     }
-    let text = format!(
-        "port {port} cannot be listened on ({error}): choose a free one with the key {key}"
-    );
-    CheckFinding::new(Topic::PORTS, Outcome::Fail, text, facts)
+}
+
+fn of_port(key: &str, port: u16, error: &io::Error, holder: Holder) -> CheckFinding {
+    let facts = json!({"port": port, "key": key});
+    let (outcome, text) = match holder {
+        Holder::Own => (Outcome::Pass, format!("{port} is the running trigger's")),
+        Holder::Untold => (
+            Outcome::Warn,
+            format!(
+                "port {port} cannot be listened on ({error}): it is probably that of the trigger that runs \
+                 on these files, which does not answer there, or could not write process.json; if \
+                 another program has it, choose a free one with the key {key}"
+            ),
+        ),
+        Holder::Other => (
+            Outcome::Fail,
+            format!(
+                "port {port} cannot be listened on ({error}): choose a free one with the key {key}"
+            ),
+        ),
+    };
+    CheckFinding::new(Topic::PORTS, outcome, text, facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a trigger that stands still, or runs on a full disk, is said to be in its own way.
+    #[test]
+    fn a_port_of_the_trigger_that_runs_is_no_other_program_s() {
+        let (own, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for (id, told, of_directory, of_objects) in [
+            (
+                Some(own),
+                AtPort::Trigger(Some(own)),
+                Holder::Own,
+                Holder::Own,
+            ),
+            (
+                Some(own),
+                AtPort::Trigger(Some(other)),
+                Holder::Other,
+                Holder::Other,
+            ),
+            (
+                Some(own),
+                AtPort::Trigger(None),
+                Holder::Untold,
+                Holder::Other,
+            ),
+            (Some(own), AtPort::Silence, Holder::Untold, Holder::Other),
+            (None, AtPort::Silence, Holder::Untold, Holder::Other),
+            (
+                None,
+                AtPort::Trigger(Some(own)),
+                Holder::Untold,
+                Holder::Other,
+            ),
+            (None, AtPort::Stranger, Holder::Other, Holder::Other),
+        ] {
+            assert_eq!(holder(id, told, true), of_directory, "{id:?} {told:?}");
+            // Who works in an object store may be on another machine.
+            assert_eq!(holder(id, told, false), of_objects, "{id:?} {told:?}");
+        }
+        let error = io::Error::from(io::ErrorKind::AddrInUse);
+        let found = of_port("liveness_port", 8000, &error, Holder::Untold);
+        assert_eq!(found.outcome, Outcome::Warn);
+        assert!(found.text.contains("runs on these files"), "{}", found.text);
+        let found = of_port("liveness_port", 8000, &error, Holder::Other);
+        assert_eq!(found.outcome, Outcome::Fail);
+    }
 }
