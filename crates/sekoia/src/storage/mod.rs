@@ -49,9 +49,7 @@ pub enum StorageError {
     #[error("{0:?} cannot be the name of a stored file: use a relative path of plain names")]
     Name(String),
     /// The place itself cannot be used.
-    #[error(
-        "cannot use the data directory {path}: make it a directory that the user of this process may write to"
-    )]
+    #[error("cannot use the data directory {path}: {}", cure(.source))]
     Root {
         /// The directory.
         path: PathBuf,
@@ -103,6 +101,16 @@ pub enum StorageError {
         /// The failure below.
         source: io::Error,
     },
+}
+
+/// What makes a data directory usable again.
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room there, of space or of inodes"
+        }
+        _ => "make it a directory that the user of this process may write to",
+    }
 }
 
 impl StorageError {
@@ -350,6 +358,23 @@ pub(crate) mod tests {
         let names = all.list("").await.unwrap();
         assert!(names.contains(&"a/b/context.json".to_owned()), "{names:?}");
         assert_eq!(all.inside("").list("").await.unwrap(), names);
+    }
+
+    #[test]
+    fn a_full_disk_is_no_matter_of_rights() {
+        let said = |source| {
+            let path = PathBuf::from("/data");
+            StorageError::Root { path, source }.to_string()
+        };
+        for errno in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT] {
+            let text = said(errno.into());
+            assert!(
+                text.ends_with("make room there, of space or of inodes"),
+                "{text}"
+            );
+        }
+        let text = said(rustix::io::Errno::ACCESS.into());
+        assert!(text.contains("may write to"), "{text}");
     }
 
     /// Who tells of damage tells the failure alone, without what lies behind it.
