@@ -12,7 +12,7 @@ use super::{
     log::{Console, Log},
     runtime::{Host, Start},
     stop,
-    storage::{Storage, StorageError, StorageLocation},
+    storage::{Storage, StorageError, StorageLocation, leave_stamp},
 };
 
 /// The settings of a trigger, and its files, which a running trigger may have for itself.
@@ -109,7 +109,11 @@ impl<'a> OfflineSession<'a> {
         let Some(opened) = self.start.open_storage().await? else {
             return Ok(None);
         };
-        let done = work(opened.storage()).await;
+        let storage = opened.storage();
+        // A trigger that stood still meanwhile must not go on from what it remembers. On a full disk, the work
+        // says so.
+        _ = leave_stamp(&storage, opened.id()).await;
+        let done = work(storage).await;
         opened.close(&Deadline::default()).await?;
         Ok(Some(done))
     }

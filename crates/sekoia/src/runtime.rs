@@ -272,8 +272,7 @@ fn agent(module: &ModuleManifest) -> HeaderValue {
 
 /// Says in the files and in `/health` that this process works on them, and looks now and then whether
 /// they are still ours, where nothing is sent that would ask for it.
-async fn watch_files(storage: Storage, heartbeat: Heartbeat) {
-    let id = Uuid::new_v4();
+async fn watch_files(storage: Storage, id: Uuid, heartbeat: Heartbeat) {
     let mut is_left = false;
     loop {
         // A failure is told where something that matters more cannot be written.

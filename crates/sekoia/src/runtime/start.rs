@@ -99,6 +99,7 @@ impl<'a> Start<'a> {
         let lines = lines.map(|storage| keep_last_lines(log.clone(), storage));
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch_files(
             storage.clone(),
+            opened.id(),
             heartbeat.clone(),
         )));
         let result = self.run_with(storage, heartbeat, metrics, deadline).await;

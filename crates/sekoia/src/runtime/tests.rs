@@ -692,7 +692,7 @@ async fn health_counts_it_while_nobody_knows_whose_the_files_are() {
     let heartbeat = Heartbeat::new(clock, log);
     let known = Instant::now() + Duration::from_secs(65);
     let storage = Storage::new(Doubtful(MemoryBackend::default(), known));
-    let watch = tokio::spawn(watch_files(storage, heartbeat.clone()));
+    let watch = tokio::spawn(watch_files(storage, Uuid::new_v4(), heartbeat.clone()));
     let mut counts = Vec::new();
     for seconds in [15, 40, 15] {
         time::sleep(Duration::from_secs(seconds)).await;

@@ -26,7 +26,7 @@ use self::list::is_absent;
 use self::steps::{behind_link, clear, is_at, mode, parent, put_aside, sync_directory, write};
 use super::{
     LONGEST, StorageError,
-    lock::{Held, Lock},
+    lock::{Held, Lock, Loss},
     owner,
 };
 use crate::log::Log;
@@ -38,6 +38,8 @@ const SWAPPED: &str = "another program has deleted or replaced it meanwhile";
 #[derive(Clone, Debug)]
 pub struct LocalBackend {
     pub(super) root: Arc<Path>,
+    /// The id that the process leaves that works on them.
+    pub(super) id: Uuid,
     /// None for a look.
     lock: Option<Arc<Mutex<Lock>>>,
     /// Hears of a lock that is lost, and ends the process then.
@@ -94,6 +96,7 @@ impl LocalBackend {
         let (temporary, _) = Uuid::new_v4().as_u64_pair();
         Self {
             root: root.into(),
+            id: Uuid::new_v4(),
             lock: None,
             watch: None,
             temporary: Arc::new(temporary.into()),
@@ -126,15 +129,11 @@ impl LocalBackend {
     /// That no other process has taken the directory.
     pub(crate) fn ensure_ours(&self) -> Result<(), StorageError> {
         let lock = self.lock.as_ref();
-        match lock.is_some_and(|lock| base::lock(lock).lost) {
-            false => Ok(()),
-            true => Err(self.taken()),
-        }
-    }
-
-    fn taken(&self) -> StorageError {
-        StorageError::Taken {
-            path: self.root.to_path_buf(),
+        let path = || self.root.to_path_buf();
+        match lock.and_then(|lock| base::lock(lock).lost) {
+            None => Ok(()),
+            Some(Loss::Taken) => Err(StorageError::Taken { path: path() }),
+            Some(Loss::Overtaken) => Err(StorageError::Overtaken { path: path() }),
         }
     }
 
@@ -143,7 +142,8 @@ impl LocalBackend {
         let Some(lock) = self.lock.clone() else {
             return Held::Ours;
         };
-        let look = self.blocking(move |root| base::lock(&lock).check(root));
+        let id = self.id;
+        let look = self.blocking(move |root| base::lock(&lock).check(root, id));
         // A directory that cannot be looked at cannot be written either, which is said.
         let held = look.await.unwrap_or(Held::Ours);
         if let Some((log, stop)) = &self.watch {
@@ -157,7 +157,9 @@ impl LocalBackend {
                 )),
                 Held::Lost if stop.is_cancelled() => {}
                 Held::Lost => {
-                    log.error(format!("Stopping: {}", self.taken()));
+                    if let Err(error) = self.ensure_ours() {
+                        log.error(format!("Stopping: {error}"));
+                    }
                     stop.cancel();
                 }
             }
@@ -202,6 +204,8 @@ impl LocalBackend {
 
     /// Puts a file beside the one of this name, and then in its place.
     async fn replace(&self, name: &str, content: Bytes, is_light: bool) -> io::Result<()> {
+        // A process that stood still must not write over what another has written since.
+        self.check_lock().await;
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
         self.forget_appended(name);
         let this = self.clone();
@@ -328,6 +332,7 @@ impl Store for LocalBackend {
     }
 
     async fn delete(&self, name: &str) -> io::Result<()> {
+        self.check_lock().await;
         self.forget_appended(name);
         let this = self.clone();
         self.on_file(name, move |root, name| {
@@ -637,6 +642,53 @@ mod tests {
         assert!(first.append("x", Bytes::new()).await.is_err());
         assert!(first.delete("x").await.is_err());
         assert!(first.ensure_ours().is_err());
+    }
+
+    /// Else it goes on from what it remembers, and sends all that the other has sent.
+    #[tokio::test]
+    async fn who_stood_still_while_another_worked_and_ended_sends_and_writes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let (log, lines) = crate::log::tests::log();
+        let leave = async |backend: &LocalBackend, id: Uuid| {
+            let storage = Storage::new(backend.clone());
+            crate::storage::leave_stamp(&storage, id).await.unwrap();
+        };
+        leave(&LocalBackend::unlocked(root.to_owned()), Uuid::new_v4()).await;
+        let first = || {
+            let stop = CancellationToken::new();
+            let backend = LocalBackend::open(root).unwrap();
+            (backend.watched(log.clone(), stop.clone()), stop)
+        };
+        // An id that was there before is nobody's since, and neither is its own.
+        let (own, stop) = first();
+        for is_left in [false, true] {
+            if is_left {
+                leave(&own, own.id).await;
+            }
+            fs::remove_file(root.join(LOCK)).unwrap();
+            own.held().await;
+            assert!(!stop.is_cancelled());
+        }
+        fs::remove_file(root.join(LOCK)).unwrap();
+        let other = LocalBackend::open(root).unwrap();
+        leave(&other, other.id).await;
+        other.write("coverage.json", "newer".into()).await.unwrap();
+        drop(other);
+        for file in ["coverage.json", "process.json"] {
+            let error = own.write(file, "older".into()).await.unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("tells of another process"), "{text}");
+        }
+        assert!(stop.is_cancelled());
+        assert!(own.delete("coverage.json").await.is_err());
+        let kept = fs::read_to_string(root.join("coverage.json")).unwrap();
+        assert_eq!(kept, "newer");
+        let said = lines.lock().unwrap();
+        let said = said.iter().filter(|line| line.contains("Stopping: "));
+        assert_eq!(said.count(), 1);
+        // The next one has them, and takes no part in this.
+        assert!(LocalBackend::open(root).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::{
     Examined, LocalBackend, ObjectBackend, Storage, StorageError, examine, is_locked, work_as_owner,
@@ -46,6 +47,14 @@ impl StorageLocation {
         match self {
             Self::Directory(directory) => Some(&directory.root),
             Self::Objects(_) => None,
+        }
+    }
+
+    /// The id that a process leaves among them that works on them.
+    pub(crate) fn id(&self) -> Uuid {
+        match self {
+            Self::Directory(directory) => directory.id,
+            Self::Objects(_) => Uuid::new_v4(),
         }
     }
 

@@ -11,8 +11,9 @@ use std::{
 
 use base::files;
 use rustix::io::Errno;
+use uuid::Uuid;
 
-use super::{StorageError, owner};
+use super::{LONGEST, StorageError, owner, stamp};
 
 /// Held by the process that works on the directory.
 pub(super) const LOCK: &str = ".lock";
@@ -25,10 +26,20 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
-    /// Another process has it.
-    pub(super) lost: bool,
+    /// Whether, and how, another process has come to it.
+    pub(super) lost: Option<Loss>,
     /// The file system has no locks: nothing keeps another process away.
     pub(super) is_nominal: bool,
+    /// The id among the files when it was taken: that of a process before.
+    found: Option<Uuid>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Another process has it.
+    Taken,
+    /// Another process has had it meanwhile, as the id among the files tells.
+    Overtaken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +47,7 @@ pub(super) enum Held {
     Ours,
     /// Its file was gone; it was made anew, and is ours.
     Anew,
-    /// Its file was gone, and another process has made it anew.
+    /// Its file was gone, and another process has worked on the files since.
     Lost,
 }
 
@@ -46,6 +57,10 @@ impl Lock {
             path: root.to_owned(),
             source: owner::explained(source, root, &root.join(LOCK)),
         })?;
+        let taken = taken.map(|lock| Self {
+            found: id_in(root),
+            ..lock
+        });
         taken.ok_or_else(|| StorageError::Locked {
             path: root.to_owned(),
         })
@@ -76,15 +91,18 @@ impl Lock {
         };
         Ok(Some(Self {
             file,
-            lost: false,
+            lost: None,
             is_nominal,
+            found: None,
         }))
     }
 
     /// Looks whether the file in the directory is still the one that is locked: a process that
-    /// finds none makes its own, and both would work.
-    pub(super) fn check(&mut self, root: &Path) -> io::Result<Held> {
-        if self.lost {
+    /// finds none makes its own, and both would work. One that has worked meanwhile and ended, while this one
+    /// stood still, has left its id: what this one remembers is older than the files then. `own` is the id
+    /// that this one leaves.
+    pub(super) fn check(&mut self, root: &Path, own: Uuid) -> io::Result<Held> {
+        if self.lost.is_some() {
             return Ok(Held::Lost);
         }
         let ours = self.file.metadata()?;
@@ -96,13 +114,30 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let Some(lock) = Self::try_take(root)? else {
-            self.lost = true;
-            return Ok(Held::Lost);
+        let loss = match Self::try_take(root)? {
+            None => Loss::Taken,
+            Some(_) if self.is_overtaken(root, own) => Loss::Overtaken,
+            Some(lock) => {
+                let found = self.found;
+                *self = Self { found, ..lock };
+                return Ok(Held::Anew);
+            }
         };
-        *self = lock;
-        Ok(Held::Anew)
+        self.lost = Some(loss);
+        Ok(Held::Lost)
     }
+
+    fn is_overtaken(&self, root: &Path, own: Uuid) -> bool {
+        let id = id_in(root);
+        // On a full disk this process may not have left its own.
+        id.is_some_and(|id| id != own && Some(id) != self.found)
+    }
+}
+
+/// The id of the process that worked on the files last; none when it cannot be told.
+fn id_in(root: &Path) -> Option<Uuid> {
+    let text = files::read(&root.join(stamp::FILE), LONGEST).ok()?;
+    stamp::id_in(&text)
 }
 
 /// Whether nobody has the lock alone: who works on the directory does.

@@ -88,6 +88,15 @@ pub enum StorageError {
         /// The directory.
         path: PathBuf,
     },
+    /// Another process has worked on the data meanwhile, as the lock was deleted.
+    #[error(
+        "the file .lock in the data directory {path} was deleted, and process.json there tells of another \
+         process: this one does not know what that one has sent, and sends and writes nothing more"
+    )]
+    Overtaken {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The object store cannot be used, or no longer.
     #[error("cannot use the object store")]
     Object(#[from] ObjectError),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Storage, StorageError};
 
-const FILE: &str = "process.json";
+pub(super) const FILE: &str = "process.json";
 
 const VERSION: u32 = 1;
 
@@ -18,8 +18,12 @@ pub(crate) async fn leave_stamp(storage: &Storage, id: Uuid) -> Result<(), Stora
 
 /// The id of the last one; none when there is none, or none that can be read.
 pub(crate) async fn find_stamp(storage: &Storage) -> Option<Uuid> {
-    let text = storage.read(FILE).await.ok()??;
-    let content: Value = serde_json::from_slice(&text).ok()?;
+    id_in(&storage.read(FILE).await.ok()??)
+}
+
+/// The same in the content of the file.
+pub(super) fn id_in(text: &[u8]) -> Option<Uuid> {
+    let content: Value = serde_json::from_slice(text).ok()?;
     content.get("id")?.as_str()?.parse().ok()
 }
 
