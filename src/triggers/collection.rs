@@ -239,6 +239,7 @@ async fn own_folder(
     subject: &Subject,
 ) -> Result<String, RunError> {
     Later::ensure_none(&context.storage).await?;
+    context.storage.keep_no_more();
     let (now, start_time) = (context.clock.now(), settings.start_time());
     let first = First { now, start_time };
     let folder = tenant::take(&context.storage, subject, first, &context.log).await?;

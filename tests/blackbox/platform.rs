@@ -107,14 +107,22 @@ async fn a_lock_that_was_deleted_is_made_anew_and_a_second_process_stops_the_fir
     world.all_delivered().await;
     let lock = world.data().join(".lock");
     std::fs::remove_file(&lock).unwrap();
+    for name in ["seed-v2", "seed-v2.copy"] {
+        std::fs::remove_file(world.data().join("known-rows").join(name)).unwrap();
+    }
     first.prints("it was made anew").await;
+    // Else all rows are forgotten at the next start.
+    first.prints("known-rows/seed-v2.copy was missing").await;
     let mut second = world.start();
     second.prints("is in use by another process").await;
     assert_eq!(second.ends().await.code(), Some(1));
 
+    // It is not to make the lock anew before the second one comes.
+    first.signal("STOP");
     std::fs::remove_file(&lock).unwrap();
     let mut second = world.start();
     second.prints("The collection goes on").await;
+    first.signal("CONT");
     first
         .prints("another process has taken the data directory")
         .await;

@@ -52,4 +52,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Waits until this instance is certain to be the only one that works with the files. It never
     /// comes back when another one has them: this one is being stopped then.
     async fn held(&self) {}
+
+    /// Has a file written again with this content when another program takes it away: one that a start alone
+    /// writes, and the next one needs.
+    fn keep(&self, _name: &str, _content: Bytes) {}
 }

@@ -91,6 +91,8 @@ pub(crate) struct Files {
     pub(crate) broken: Mutex<bool>,
     /// Bytes that were read or written.
     moved: Mutex<usize>,
+    /// What is to be written again when it is taken away.
+    pub(crate) kept: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Files {
@@ -159,6 +161,11 @@ impl Files {
 
 #[async_trait]
 impl Store for Files {
+    fn keep(&self, name: &str, content: Bytes) {
+        let mut kept = self.kept.lock().unwrap();
+        kept.insert(name.to_owned(), content.to_vec());
+    }
+
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
         if let Some(kind) = self.unreadable.lock().unwrap().get(name) {
             return Err(io::Error::new(*kind, "it is a device"));

@@ -270,11 +270,22 @@ fn agent(module: &ModuleManifest) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("sekoiaio-module"))
 }
 
+/// With each of so many looks at an object store it is looked for the files that a start alone writes: each of
+/// them is a request.
+const LOOKS_AT_OBJECTS: u64 = 6;
+
 /// Says in the files and in `/health` that this process works on them, and looks now and then whether
-/// they are still ours, where nothing is sent that would ask for it.
-async fn watch_files(storage: Storage, id: Uuid, heartbeat: Heartbeat) {
+/// they are still ours, where nothing is sent that would ask for it, and all there.
+async fn watch_files(
+    storage: Storage,
+    id: Uuid,
+    in_directory: bool,
+    heartbeat: Heartbeat,
+    log: Log,
+) {
+    let every = if in_directory { 1 } else { LOOKS_AT_OBJECTS };
     let mut is_left = false;
-    loop {
+    for look in 1_u64.. {
         // A failure is told where something that matters more cannot be written.
         if !is_left && leave_stamp(&storage, id).await.is_ok() {
             heartbeat.works_on(id);
@@ -282,6 +293,10 @@ async fn watch_files(storage: Storage, id: Uuid, heartbeat: Heartbeat) {
         }
         time::sleep(LOOK).await;
         waited_for(storage.held(), &heartbeat).await;
+        if look.is_multiple_of(every) {
+            // Of what hangs the next wait tells.
+            _ = time::timeout(LOOK, storage.put_back(&log)).await;
+        }
     }
 }
 

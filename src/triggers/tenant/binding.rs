@@ -152,7 +152,10 @@ pub(super) async fn put_right(
     };
     let told = binding.told();
     match witness {
-        Witness::Both => return Ok(()),
+        Witness::Both => {
+            keep(files, text_of(binding)?);
+            return Ok(());
+        }
         Witness::File => {}
         Witness::Copy => log.warning(format!(
             "{name} was missing, damaged or another one, and is taken back from its copy: the state beside it \
@@ -172,12 +175,24 @@ pub(super) async fn put_right(
 }
 
 pub(super) async fn write(files: &Storage, binding: &Binding) -> Result<(), RunError> {
+    let text = text_of(binding)?;
+    files.write(TENANT_FILE, text.clone()).await?;
+    files.write(TENANT_COPY, text.clone()).await?;
+    keep(files, text);
+    Ok(())
+}
+
+fn text_of(binding: &Binding) -> Result<Vec<u8>, RunError> {
     // A later one was damage, else nobody would have come so far.
     let binding = Binding {
         version: VERSION,
         ..binding.clone()
     };
-    let text = serde_json::to_vec(&binding).map_err(RunError::failed)?;
-    files.write(TENANT_FILE, text.clone()).await?;
-    Ok(files.write(TENANT_COPY, text).await?)
+    serde_json::to_vec(&binding).map_err(RunError::failed)
+}
+
+/// Without both, the next start takes the state for nobody's.
+fn keep(files: &Storage, text: Vec<u8>) {
+    files.keep(TENANT_FILE, text.clone());
+    files.keep(TENANT_COPY, text);
 }

@@ -262,6 +262,44 @@ async fn learns(files: &Storage, tenant_id: &str) -> String {
     said()
 }
 
+/// Else the next start takes the state for nobody's.
+#[tokio::test]
+async fn what_tells_whose_a_state_is_is_written_again_when_it_is_taken_away() {
+    let storage = storage();
+    let contents = async |files: &Storage| {
+        let mut contents = Vec::new();
+        for name in FILES {
+            contents.push(files.read(name).await.unwrap());
+        }
+        contents
+    };
+    for (subject, is_learned) in [(graph("a.example"), true), (graph(TWO), false)] {
+        // A start that finds both writes neither.
+        for _ in 0..2 {
+            storage.keep_no_more();
+            let (files, _) = takes(&storage, &subject).await;
+            if is_learned {
+                learns(&files, ONE).await;
+            }
+            let before = [contents(&storage).await, contents(&files).await];
+            assert!(before.iter().flatten().all(Option::is_some));
+            for name in FILES {
+                storage.delete(name).await.unwrap();
+                files.delete(name).await.unwrap();
+            }
+            let (log, said) = listened();
+            storage.put_back(&log).await;
+            let after = [contents(&storage).await, contents(&files).await];
+            assert_eq!(after, before, "{}", said());
+            assert!(
+                said().contains("tenant.json.copy was missing"),
+                "{}",
+                said()
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn each_finds_its_own_again_and_the_change_is_said() {
     let all = storage();

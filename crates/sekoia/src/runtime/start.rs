@@ -100,7 +100,9 @@ impl<'a> Start<'a> {
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch_files(
             storage.clone(),
             opened.id(),
+            opened.root().is_some(),
             heartbeat.clone(),
+            log.clone(),
         )));
         let result = self.run_with(storage, heartbeat, metrics, deadline).await;
         if let Err(error) = &result {

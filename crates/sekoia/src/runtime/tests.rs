@@ -689,10 +689,11 @@ async fn a_run_has_half_a_minute_to_end_when_only_the_settings_have_changed() {
 async fn health_counts_it_while_nobody_knows_whose_the_files_are() {
     let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
     let log = Log::new("example", clock.clone(), Console::new(|_| {}));
-    let heartbeat = Heartbeat::new(clock, log);
+    let heartbeat = Heartbeat::new(clock, log.clone());
     let known = Instant::now() + Duration::from_secs(65);
     let storage = Storage::new(Doubtful(MemoryBackend::default(), known));
-    let watch = tokio::spawn(watch_files(storage, Uuid::new_v4(), heartbeat.clone()));
+    let watching = watch_files(storage, Uuid::new_v4(), true, heartbeat.clone(), log);
+    let watch = tokio::spawn(watching);
     let mut counts = Vec::new();
     for seconds in [15, 40, 15] {
         time::sleep(Duration::from_secs(seconds)).await;
@@ -700,6 +701,24 @@ async fn health_counts_it_while_nobody_knows_whose_the_files_are() {
     }
     assert_eq!(counts, [0, 4, 0]);
     watch.abort();
+}
+
+/// Else `status` knows nothing of the process that runs.
+#[tokio::test(start_paused = true)]
+async fn a_process_whose_folder_is_deleted_leaves_its_id_again() {
+    let life = live("example", &with(IDLE), platform());
+    time::sleep(Duration::from_secs(15)).await;
+    let data = life.directory.path().join("data");
+    let stamp = fs::read(data.join("process.json")).unwrap();
+    fs::remove_dir_all(&data).unwrap();
+    time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(fs::read(data.join("process.json")).unwrap(), stamp);
+    assert_eq!(life.said("process.json was missing"), 1);
+    assert_eq!(life.said("it was made anew"), 1, "the lock");
+    let health = life.health().await;
+    let told = serde_json::from_slice::<Value>(&stamp).unwrap();
+    assert_eq!(health["data"], told["id"]);
+    life.end().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

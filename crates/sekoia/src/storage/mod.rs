@@ -15,10 +15,15 @@ mod owner;
 mod stamp;
 mod state_file;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
-use base::Store;
+use base::{Store, lock};
 use bytes::Bytes;
 
 pub(super) use self::{
@@ -37,6 +42,7 @@ pub use self::{
     memory::MemoryBackend,
     state_file::{Peek, StateFile},
 };
+use crate::log::Log;
 
 /// No stored file is longer: segments of delivered rows are closed at a quarter of
 /// it, and the rest of the state is far smaller.
@@ -141,6 +147,8 @@ pub struct Storage {
     store: Arc<dyn Store>,
     /// What stands before each name: nothing, or a folder and a slash.
     prefix: String,
+    /// What is written again when another program takes it away, of all folders.
+    kept: Arc<Mutex<BTreeMap<String, Bytes>>>,
 }
 
 impl Storage {
@@ -149,6 +157,7 @@ impl Storage {
         Self {
             store: Arc::new(backend),
             prefix: String::new(),
+            kept: Arc::default(),
         }
     }
 
@@ -227,6 +236,36 @@ impl Storage {
         self.store.held().await;
     }
 
+    /// Has the file written again with this content when another program takes it away: one that a start
+    /// alone writes, and the next one needs.
+    pub fn keep(&self, name: &str, content: impl Into<Bytes>) {
+        let name = format!("{}{name}", self.prefix);
+        lock(&self.kept).insert(name, content.into());
+    }
+
+    /// Forgets what a run has had kept: the next one may be another tenant's. The process is the same.
+    pub fn keep_no_more(&self) {
+        lock(&self.kept).retain(|name, _| name == stamp::FILE);
+    }
+
+    /// Writes again what is kept and has gone, and says so. Only who has the [held](Self::held) files may do
+    /// that: they are another instance's else.
+    pub async fn put_back(&self, log: &Log) {
+        let kept = lock(&self.kept).clone();
+        for (name, content) in kept {
+            // A failure is told where something that matters more cannot be read or written.
+            if matches!(self.store.read(&name).await, Ok(None))
+                && self.store.write(&name, content).await.is_ok()
+            {
+                log.warning(format!(
+                    "{name} was missing among the files that this process works on, and is written again \
+                     from memory: the next start needs it, or a command does. Delete no files of a \
+                     trigger that runs."
+                ));
+            }
+        }
+    }
+
     /// Takes the file away; no error when it is not there.
     pub async fn delete(&self, name: &str) -> Result<(), StorageError> {
         let result = self.store.delete(&self.full(name)?).await;
@@ -277,6 +316,10 @@ impl Store for Storage {
 
     async fn held(&self) {
         Self::held(self).await;
+    }
+
+    fn keep(&self, name: &str, content: Bytes) {
+        Self::keep(self, name, content);
     }
 }
 
@@ -367,6 +410,41 @@ pub(crate) mod tests {
         let names = all.list("").await.unwrap();
         assert!(names.contains(&"a/b/context.json".to_owned()), "{names:?}");
         assert_eq!(all.inside("").list("").await.unwrap(), names);
+    }
+
+    #[tokio::test]
+    async fn what_others_take_away_is_written_again_and_said() {
+        let backend = MemoryBackend::default();
+        let all = Storage::new(backend.clone());
+        let (log, lines) = crate::log::tests::log();
+        let own = all.inside("tenants/a/graph");
+        let id = uuid::Uuid::from_u128(1);
+        leave_stamp(&all, id).await.unwrap();
+        for (name, text) in [("one", "1"), ("two", "2")] {
+            own.write(name, text).await.unwrap();
+            own.keep(name, text);
+        }
+        let said = || lines.lock().unwrap().len();
+        all.put_back(&log).await;
+        assert_eq!(said(), 0);
+        // Nobody is to write over what is there.
+        own.write("two", "another").await.unwrap();
+        own.delete("one").await.unwrap();
+        all.delete(stamp::FILE).await.unwrap();
+        all.put_back(&log).await;
+        assert_eq!(said(), 2, "{lines:?}");
+        let first = lines.lock().unwrap()[0].clone();
+        assert!(first.contains("process.json was missing"), "{first}");
+        assert_eq!(own.read("one").await.unwrap().unwrap(), "1");
+        assert_eq!(own.read("two").await.unwrap().unwrap(), "another");
+        assert_eq!(find_stamp(&all).await, Some(id));
+        // Another run has other files, and the process is the same.
+        all.keep_no_more();
+        for name in all.list("").await.unwrap() {
+            all.delete(&name).await.unwrap();
+        }
+        all.put_back(&log).await;
+        assert_eq!(all.list("").await.unwrap(), [stamp::FILE]);
     }
 
     #[test]

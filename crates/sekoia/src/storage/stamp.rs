@@ -13,7 +13,9 @@ const VERSION: u32 = 1;
 /// so that a copy of the files, or a folder that another process had before, is not taken for its own.
 pub(crate) async fn leave_stamp(storage: &Storage, id: Uuid) -> Result<(), StorageError> {
     let text = json!({"version": VERSION, "id": id}).to_string();
-    storage.write_lightly(FILE, text).await
+    storage.write_lightly(FILE, text.clone()).await?;
+    storage.keep(FILE, text);
+    Ok(())
 }
 
 /// The id of the last one; none when there is none, or none that can be read.

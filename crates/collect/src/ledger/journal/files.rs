@@ -97,8 +97,12 @@ impl JournalFiles {
             store.write(SEED, segment::seed(seed)).await?;
         }
         if copy != Some(seed) {
-            // On a full disk it goes on without, until the next start.
+            // On a full disk it goes on without, until there is room.
             _ = store.write(SEED_COPY, segment::seed(seed)).await;
+        }
+        // Without them the next start forgets all that is delivered from now on.
+        for name in [SEED, SEED_COPY] {
+            store.keep(name, segment::seed(seed));
         }
         proof.set_seed(seed);
         Ok(Self {

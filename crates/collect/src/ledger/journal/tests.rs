@@ -271,6 +271,22 @@ fn a_seed_or_its_copy_may_be_lost() {
     assert!(is_seed(SEED) && is_seed(SEED_COPY) && !is_seed(&segment_name(0)));
 }
 
+/// Else what is journaled after somebody has taken them away belongs to a seed that nobody has.
+#[test]
+fn both_seeds_are_written_again_when_they_are_taken_away() {
+    let files = Files::default();
+    for _ in 0..2 {
+        let mut journal = open(&files).journal;
+        let mut content = files.content.lock().unwrap().clone();
+        let kept = std::mem::take(&mut *files.kept.lock().unwrap());
+        content.retain(|name, _| is_seed(name));
+        assert_eq!(kept, content, "also when a start finds both");
+        assert_eq!(kept.len(), 2);
+        append(&mut journal, &files, &[row(1, 0, 50)]);
+    }
+    assert_eq!(looked_through(&files), 1);
+}
+
 /// Else all rows that are read again are sent a second time, and nobody says why.
 #[test]
 fn a_seed_of_another_time_gives_way_or_is_told() {
