@@ -53,6 +53,12 @@ const ANOTHER: TimeDelta = TimeDelta::minutes(5);
 const UNTAKEN: &str = "The trigger has not taken it up yet: its log tells what keeps it, unless another command \
                        works on these files.";
 
+/// What is said when the stop comes before an order has ended that is to be given up: here, and beside a trigger.
+const NOT_GIVEN_UP: &str = "Stopped before it was given up: the same command goes on with that, and so does the \
+                            trigger, once started.";
+const GIVES_UP: &str =
+    "The trigger goes on giving it up: the same command shows when that is done.";
+
 /// A command that has an order about a range carried out.
 pub(super) trait RangeCommand: Sized {
     type Work: RangeWork;
@@ -260,9 +266,16 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             .await
     }
 
+    fn say_stopped(&self, order: &RangeOrder<C::Work>) {
+        match order.cancelled {
+            true => self.say(NOT_GIVEN_UP),
+            false => self.say(&(C::WORDS.stopped)()),
+        }
+    }
+
     /// The stop came before the files of an order that is kept.
     async fn stopped_before(&self, order: &RangeOrder<C::Work>) -> anyhow::Result<ExitCode> {
-        self.say(&(C::WORDS.stopped)());
+        self.say_stopped(order);
         let outcome = OrderOutcome::Unfinished;
         let files = &self.session.context.storage;
         let ended = async {
@@ -310,7 +323,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             let work = backfill::perform(session, files.clone(), task);
             let outcome = self.watch(&files, order, work).await?;
             if outcome == OrderOutcome::Unfinished {
-                self.say(&(C::WORDS.stopped)());
+                self.say_stopped(order);
             }
             self.end(order, outcome, &files).await
         });
@@ -324,6 +337,8 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         order: &RangeOrder<C::Work>,
         work: impl Future<Output = Result<(), RunError>>,
     ) -> anyhow::Result<OrderOutcome> {
+        // What a process before has met may be mended.
+        let before = self.progress(files, order).await?;
         let mut work = pin!(work);
         let mut refused = false;
         loop {
@@ -336,7 +351,8 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             }
             if let Some(progress) = self.progress(files, order).await? {
                 self.show(&progress);
-                refused |= progress.trouble.as_ref().is_some_and(|one| one.person);
+                let is_news = before.as_ref() != Some(&progress);
+                refused |= is_news && progress.trouble.as_ref().is_some_and(|one| one.person);
                 // The log has said what to do; or the trigger has just done it.
                 if refused || progress.has_ended() {
                     self.session.context.stop.cancel();
@@ -399,7 +415,10 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             let stopped = tokio::time::timeout(LOOK, self.session.context.stop.cancelled());
             if stopped.await.is_ok() {
                 let ways = C::WORDS.ways;
-                self.say(&format!("The trigger keeps on with it; {ways}"));
+                match order.cancelled {
+                    true => self.say(GIVES_UP),
+                    false => self.say(&format!("The trigger keeps on with it; {ways}")),
+                }
                 return Ok(OrderOutcome::Unfinished);
             }
             if is_lost {

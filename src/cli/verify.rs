@@ -173,6 +173,9 @@ impl RangeCommand for VerifyWish {
             rows,
             delivered,
         } = counts;
+        if *hours == 0 {
+            return "nothing read yet".to_owned();
+        }
         format!("{judged} of {hours} hours, {rows} rows read, {delivered} delivered")
     }
 

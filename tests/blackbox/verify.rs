@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use emulator::{NewRow, Scope, TraceRow};
+use emulator::{Fault, NewRow, Scope, TraceRow};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -268,6 +268,68 @@ async fn one_that_is_stopped_goes_on_where_it_was_or_is_given_up() {
         .configure(|settings| settings.report.latency_ms = 5);
     let said = verify(&world, &[]).await;
     assert_eq!(said.code, Some(0), "{said}");
+    assert_eq!(doubled(&world), 0);
+}
+
+/// Else it waits for ever: nothing is known of the time before Microsoft has answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_must_mend_is_said_and_ends_it() {
+    let world = collected(Trigger::Graph, 50).await;
+    let is_set = |changes: Value| {
+        let mut settings = json!({"start_time": 7, "settle_time": 0, "chunk_size": 100});
+        let changes = changes.as_object().unwrap().clone();
+        settings.as_object_mut().unwrap().extend(changes);
+        world.configure(settings);
+    };
+    let advice = "put the value of a client secret into `client_secret`";
+    is_set(json!({"client_secret": "another~secret"}));
+    let said = verify(&world, &["--from", "-5h"]).await;
+    assert_eq!(said.code, Some(4), "{said}");
+    assert!(said.stderr.contains(advice), "{said}");
+    assert!(said.stdout.starts_with("Not finished: of the "), "{said}");
+    assert!(!said.stdout.contains("of the 0 hours"), "{said}");
+
+    // And what a running trigger meets. One that it has not begun is given up.
+    let mut process = world.start();
+    process.prints("Trigger has started").await;
+    let mut follower = Process::start(command(&world, &[]));
+    follower.prints("The trigger says: ").await;
+    assert!(follower.output().contains(advice), "{}", follower.output());
+    let said = verify(&world, &["--cancel"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let code = follower.ends().await.code();
+    assert_eq!(code, Some(5), "{}", follower.output());
+    process.stop().await;
+
+    let said = verify(&world, &["--from", "-5h"]).await;
+    assert_eq!(said.code, Some(4), "{said}");
+    is_set(json!({}));
+    // What was in the way before is not taken for what is now, also while no answer has come yet.
+    world
+        .emulator
+        .configure(|settings| settings.graph.latency_ms = 1500);
+    let said = verify(&world, &[]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_is_given_up_also_when_microsoft_does_not_answer_from_the_start_on() {
+    let world = collected(Trigger::Account, 50).await;
+    let outage = Fault::status(503).times(1000);
+    world.emulator.fault(emulator::Endpoint::Report, outage);
+    let mut alone = Process::start(command(&world, &["--from", "-5h"]));
+    alone.prints("nothing read yet").await;
+    alone.signal("INT");
+    assert_eq!(alone.ends().await.code(), Some(3), "{}", alone.output());
+    assert!(alone.output().contains("Stopped at a clean point"));
+    let said = verify(&world, &["--cancel"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(said.stdout.starts_with("Cancelled: of the "), "{said}");
+    let said = verify(&world, &["--cancel"]).await;
+    assert!(
+        said.stderr.contains("There is no verification to cancel"),
+        "{said}"
+    );
     assert_eq!(doubled(&world), 0);
 }
 

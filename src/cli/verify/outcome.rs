@@ -28,7 +28,8 @@ pub(super) fn lost(range: Window, progress: Option<&VerifyProgress>, verdicts: &
 /// How many hours a verification is about.
 pub(super) fn hours(range: Window, progress: Option<&VerifyProgress>) -> u64 {
     let of_range = || range.span().num_hours().cast_unsigned();
-    progress.map_or_else(of_range, |progress| progress.counts.hours)
+    let begun = progress.map(|progress| progress.counts.hours);
+    begun.filter(|hours| *hours > 0).unwrap_or_else(of_range)
 }
 
 /// The exit code of a verification, from those that `--help` lists, and its word for machines. Once it is

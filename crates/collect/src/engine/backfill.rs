@@ -63,8 +63,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let now = self.time().now;
             let counts = BackfillCounts::new(order.range);
             let progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
+            let mut work = OrderUnderWay::new(order.clone(), progress);
+            work.set_trouble(self.orders.trouble.clone());
             self.backfill = Some(Backfill {
-                work: OrderUnderWay::new(order.clone(), progress),
+                work,
                 cancelled: false,
             });
         }

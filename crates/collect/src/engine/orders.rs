@@ -45,6 +45,10 @@ pub(super) struct Orders {
     /// The orders that have ended, and are left to lie.
     pub(super) ended_backfill: Option<Uuid>,
     pub(super) ended_verification: Option<Uuid>,
+    /// A verification that waits until the time is known. Until then a person sees what is in the way.
+    pub(super) awaited: Option<Box<OrderUnderWay<VerifyWork>>>,
+    /// What the source has said last, when that was no answer: an order may be found later.
+    pub(super) trouble: Option<Trouble>,
     /// What a standing order asks for.
     pub(super) nights: NightLooks,
     /// Why what a person has left could not be read, and when that was told.
@@ -123,7 +127,8 @@ impl<W: RangeWork> OrderUnderWay<W> {
             before: progress.worked,
             progress,
             told: None,
-            changed: false,
+            // That it is taken up, and what is in the way no more.
+            changed: true,
         }
     }
 
@@ -208,15 +213,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let found = *found.map_err(End::Failed)?;
         // A backfill alone reads nothing for verifications.
         let may_audit = self.schedule.is_auditing() || self.schedule.is_collecting();
-        if self.has_begun() && may_audit {
+        if may_audit {
             let is_certain = found.verification.is_ok();
             let mut is_free = true;
-            if let Some((order, known)) = self.readable(found.verification) {
-                let id = order.id;
-                Box::pin(self.verification_found(order, known)).await?;
-                is_free = self.orders.ended_verification == Some(id);
+            match self.readable(found.verification) {
+                Some((order, known)) => {
+                    let id = order.id;
+                    Box::pin(self.verification_found(order, known)).await?;
+                    is_free = self.orders.ended_verification == Some(id);
+                }
+                // It was taken away.
+                None if is_certain => self.orders.awaited = None,
+                None => {}
             }
-            if is_certain {
+            // One that waits for the time goes on with what it was sending again.
+            if is_certain && self.has_begun() {
                 self.break_off_resends();
             }
             // What a person asks for goes first.
@@ -271,15 +282,27 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if let Some(backfill) = &mut self.backfill {
             backfill.work.set_trouble(trouble.clone());
         }
-        if let Some(verification) = &mut self.verification {
-            verification.work.set_trouble(trouble);
+        if let Some(work) = self.verify_work() {
+            work.set_trouble(trouble.clone());
+        }
+        self.orders.trouble = trouble;
+    }
+
+    /// The verification under way, or the one that waits for the time.
+    fn verify_work(&mut self) -> Option<&mut OrderUnderWay<VerifyWork>> {
+        match &mut self.verification {
+            Some(verification) => Some(&mut verification.work),
+            None => self.orders.awaited.as_deref_mut(),
         }
     }
 
     pub(super) fn until_told(&self) -> Option<Duration> {
         let backfill = self.backfill.as_ref().and_then(|one| one.work.due_in());
-        let verification = self.verification.as_ref();
-        let verification = verification.and_then(|one| one.work.due_in());
+        let verification = match &self.verification {
+            Some(verification) => Some(&verification.work),
+            None => self.orders.awaited.as_deref(),
+        };
+        let verification = verification.and_then(OrderUnderWay::due_in);
         backfill.into_iter().chain(verification).min()
     }
 
@@ -292,8 +315,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.save(&progress).await?;
         }
         let next = self.next_request_of(Lane::Verify);
-        let verification = self.verification.as_mut();
-        if let Some(progress) = verification.and_then(|one| one.work.due(now, next)) {
+        let verification = self.verify_work();
+        if let Some(progress) = verification.and_then(|one| one.due(now, next)) {
             self.save(&progress).await?;
         }
         Ok(())
@@ -303,8 +326,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if let Some(backfill) = &mut self.backfill {
             backfill.work.hurry();
         }
-        if let Some(verification) = &mut self.verification {
-            verification.work.hurry();
+        if let Some(work) = self.verify_work() {
+            work.hurry();
         }
         // A stop does not wait for a store that cannot be written.
         _ = self.tell_progress().await;

@@ -155,6 +155,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.begin_proof();
             self.persist().await?;
             self.place_backfill().await?;
+            Box::pin(self.begin_awaited()).await?;
         }
         let leapt = self.waiting.leaps.look(self.moment(), time.skew);
         if let Some(window) = self.schedule.retract(time.now, leapt) {

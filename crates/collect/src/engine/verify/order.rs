@@ -11,10 +11,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         order: VerifyOrder,
         known: Option<VerifyProgress>,
     ) -> Flow {
+        let awaited = self.orders.awaited.take();
+        let awaited = awaited.filter(|work| work.order.id == order.id);
         if is_over(&mut self.orders.ended_verification, &order, known.as_ref()) {
             return Ok(());
         }
-        let known = known.filter(|known| known.id == order.id);
+        let known = match &awaited {
+            Some(work) => Some(work.progress.clone()),
+            None => known.filter(|known| known.id == order.id),
+        };
         if order.work.resend && self.ledger.proof.has_ended(order.id) {
             // All rows were sent once more, and what told that is lost: they are not sent a third time.
             self.orders.ended_verification = Some(order.id);
@@ -45,10 +50,33 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 .tell_ended(&order, known, VerifyCounts::default())
                 .await;
         }
-        match under_way {
-            Some(_) => Ok(()),
-            None => self.begin_verification(order, known).await,
+        if under_way.is_some() {
+            return Ok(());
         }
+        if self.has_begun() {
+            return self.begin_verification(order, known).await;
+        }
+        let awaited = awaited.unwrap_or_else(|| {
+            let now = self.time().now;
+            let begins = || VerifyProgress::new(order.id, VerifyCounts::default(), now);
+            let progress = known.unwrap_or_else(begins);
+            let mut work = OrderUnderWay::new(order, progress);
+            work.set_trouble(self.orders.trouble.clone());
+            Box::new(work)
+        });
+        self.orders.awaited = Some(awaited);
+        Ok(())
+    }
+
+    /// The time is known.
+    pub(in crate::engine) async fn begin_awaited(&mut self) -> Flow {
+        let Some(awaited) = self.orders.awaited.take() else {
+            return Ok(());
+        };
+        let OrderUnderWay {
+            order, progress, ..
+        } = *awaited;
+        self.begin_verification(order, Some(progress)).await
     }
 
     /// Begins, or goes on with what has no verdict yet.
@@ -59,6 +87,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Flow {
         let now = self.time().now;
         let store = self.parts.store.as_ref();
+        // One that has only waited for the time begins.
+        let known = known.filter(|known| known.counts.hours > 0);
         let resumed = known.is_some();
         if !resumed {
             until_stored!(self, store.delete(crate::verify::VERDICTS_FILE).await);
@@ -89,7 +119,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         });
         let hours: Vec<u32> = left.iter().copied().collect();
         let mut work = OrderUnderWay::new(order, progress);
-        work.hurry();
+        work.set_trouble(self.orders.trouble.clone());
         self.verification = Some(Verification {
             work,
             left,

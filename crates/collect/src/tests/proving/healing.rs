@@ -56,6 +56,26 @@ fn a_resend_that_was_interrupted_sends_nothing_a_third_time() {
     });
 }
 
+/// A start may wait long for the time, and nothing is given up meanwhile.
+#[test]
+fn a_resend_goes_on_after_a_start_without_an_answer() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let order = resends_in_part(&bench, End::Stop).await;
+        bench.time.lock().unwrap().0 = false;
+        bench.tells_no_time.store(true, Ordering::Relaxed);
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            bench.tells_no_time.store(false, Ordering::Relaxed);
+            ended(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(findings(&bench, 1).await, [Finding::Resent]);
+        assert_eq!(bench.times_of(2), [2; 60]);
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+    });
+}
+
 /// Its rows are remembered until that was read, and make its record then.
 #[test]
 fn an_hour_that_is_sent_again_while_something_older_is_missing_has_its_rows() {

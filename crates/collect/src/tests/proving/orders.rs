@@ -174,3 +174,73 @@ fn an_order_alone_that_is_cancelled_before_it_was_taken_up_ends_the_run() {
         assert_eq!(phase, OrderPhase::Cancelled);
     });
 }
+
+/// The source answers nothing from the start on, to a verification alone or to a collection.
+async fn without_an_answer(is_alone: bool) -> Arc<Bench> {
+    let bench = Bench::collected(20).await;
+    bench.is_auditing.store(is_alone, Ordering::Relaxed);
+    bench.time.lock().unwrap().0 = false;
+    bench.tells_no_time.store(true, Ordering::Relaxed);
+    bench
+}
+
+/// Waits until somebody has taken an order up.
+async fn taken_up(bench: &Bench, order: &VerifyOrder) {
+    let is_told = async || {
+        let progress = order.progress(bench.disk.as_ref()).await;
+        progress.unwrap().is_some()
+    };
+    bench.until("it is taken up", is_told).await;
+}
+
+/// Else a command waits for ever where a person must act.
+#[test]
+fn a_verification_that_waits_for_the_time_tells_what_is_in_the_way() {
+    for is_alone in [false, true] {
+        on_virtual_time(async {
+            let bench = without_an_answer(is_alone).await;
+            let order = verification(&bench, 1, ALL, false);
+            let script = async {
+                // The source has failed before it is found.
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                order.save(bench.disk.as_ref()).await.unwrap();
+                taken_up(&bench, &order).await;
+                let told = progress(&bench, &order).await;
+                assert!(told.trouble.is_some());
+                assert_eq!(told.counts.hours, 0, "it has not begun");
+                bench.tells_no_time.store(false, Ordering::Relaxed);
+                match is_alone {
+                    true => tokio::time::sleep(Duration::from_secs(6000)).await,
+                    false => ended(&bench, &order).await,
+                }
+            };
+            bench.lives(End::Stop, script).await;
+            assert_eq!(findings(&bench, 1).await, PROVEN);
+            let told = progress(&bench, &order).await;
+            assert_eq!((told.phase, told.trouble), (OrderPhase::Done, None));
+        });
+    }
+}
+
+#[test]
+fn a_verification_is_given_up_also_before_the_time_is_known() {
+    for is_alone in [false, true] {
+        for is_taken_up in [false, true] {
+            on_virtual_time(async {
+                let bench = without_an_answer(is_alone).await;
+                let mut order = verification(&bench, 1, ALL, false);
+                order.cancelled = !is_taken_up;
+                order.save(bench.disk.as_ref()).await.unwrap();
+                let script = async {
+                    taken_up(&bench, &order).await;
+                    order.cancelled = true;
+                    order.save(bench.disk.as_ref()).await.unwrap();
+                    tokio::time::sleep(Duration::from_secs(600)).await;
+                };
+                bench.lives(End::Stop, script).await;
+                let told = progress(&bench, &order).await;
+                assert_eq!(told.phase, OrderPhase::Cancelled);
+            });
+        }
+    }
+}
