@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args};
-use collect::backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork};
+use collect::backfill::{BackfillOrder, BackfillProgress, BackfillWork};
 use rows::Window;
 use sekoia::{Installation, Storage};
 use uuid::Uuid;
@@ -22,6 +22,7 @@ use super::{
 use crate::triggers::{
     backfill::{self, BackfillStanding, Reach, Task},
     order_time::OrderTime,
+    words::least,
 };
 
 /// Delivers the rows of a past range, each once.
@@ -126,11 +127,13 @@ impl RangeCommand for BackfillWish {
         }
     }
 
-    fn counted(&self, counts: &BackfillCounts) -> String {
+    fn counted(&self, progress: &BackfillProgress) -> String {
+        let counts = &progress.counts;
         let (count, word) = match self.dry_run {
             true => (counts.new, "new"),
             false => (counts.accepted, "accepted"),
         };
+        let count = least(count, progress.at_least);
         let known = counts.known;
         let until = counts.complete_until.format("%m-%d %H:%M:%S");
         format!("{count} {word}, {known} known, until {until}")

@@ -75,7 +75,7 @@ pub(super) trait RangeCommand: Sized {
         None
     }
 
-    fn counted(&self, counts: &<Self::Work as RangeWork>::Counts) -> String;
+    fn counted(&self, progress: &RangeProgress<Self::Work>) -> String;
 
     /// Prints the summary.
     async fn end(
@@ -428,7 +428,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
     }
 
     fn show(&mut self, progress: &RangeProgress<C::Work>) {
-        let mut text = self.wish.counted(&progress.counts);
+        let mut text = self.wish.counted(progress);
         if let Some(seconds) = progress.seconds_left() {
             text.push_str(&format!(", {} min left", seconds / 60 + 1));
         }
@@ -522,7 +522,7 @@ mod tests {
             session.nothing("")
         }
 
-        fn counted(&self, _: &<VerifyWork as RangeWork>::Counts) -> String {
+        fn counted(&self, _: &VerifyProgress) -> String {
             String::new()
         }
 

@@ -34,6 +34,7 @@ use super::{
 use crate::triggers::{
     backfill::{self, Task},
     order_time::OrderTime,
+    words::least,
 };
 
 /// Shows that nothing of a past range is missing, and delivers what is.
@@ -166,16 +167,17 @@ impl RangeCommand for VerifyWish {
         order.work.resend.then(warning)
     }
 
-    fn counted(&self, counts: &VerifyCounts) -> String {
+    fn counted(&self, progress: &VerifyProgress) -> String {
         let VerifyCounts {
             hours,
             judged,
             rows,
             delivered,
-        } = counts;
+        } = &progress.counts;
         if *hours == 0 {
             return "nothing read yet".to_owned();
         }
+        let rows = least(*rows, progress.at_least);
         format!("{judged} of {hours} hours, {rows} rows read, {delivered} delivered")
     }
 

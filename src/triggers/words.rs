@@ -13,6 +13,14 @@ pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{count} {one}{plural}")
 }
 
+/// A count, which may be more after a kill.
+pub(crate) fn least(count: u64, at_least: bool) -> String {
+    match at_least {
+        true => format!("at least {count}"),
+        false => count.to_string(),
+    }
+}
+
 /// A span, roughly. One that is over before it begins, as a clock was set back, is none.
 pub(super) fn span(span: TimeDelta) -> String {
     match span.num_seconds().max(0) {

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::{
     graph::skewed,
     terminal::{colorful, in_terminal},
-    world::{Process, Said, Trigger, World, repository, until},
+    world::{Process, Said, Trigger, World, repository, shape, until},
 };
 
 /// Two days of mail, and a trigger that begins an hour ago.
@@ -190,6 +190,8 @@ async fn it_goes_on_after_kills_and_stops() {
 
     let said = backfill(&world, &[]).await;
     assert_eq!(said.code, Some(0), "{said}");
+    let counts = "at least # accepted by the intake";
+    assert!(shape(&said.stdout).contains(counts), "{said}");
     let verdict = world.emulator.verdict(&Scope {
         received_before: Some(world.now() - TimeDelta::minutes(2)),
         ..Scope::default()

@@ -172,6 +172,12 @@ pub struct RangeProgress<W: RangeWork> {
     /// The order in the file of orders that had ended when this one was begun, which was not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Uuid>,
+    /// Whether the process that wrote this was stopped then, and has counted all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stopped: bool,
+    /// Whether there may be more than was counted, as a process was killed that had not written all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
 }
 
 /// An order with the progress in the store: its own, or that of another one, which may say that this one has
@@ -262,7 +268,20 @@ impl<W: RangeWork> RangeProgress<W> {
             trouble: None,
             next_request: None,
             after: None,
+            stopped: false,
+            at_least: false,
         }
+    }
+
+    /// Another process goes on with it.
+    pub(crate) fn taken_up(mut self) -> Self {
+        let (done, left) = W::done_and_left(&self.counts);
+        // What was counted in the last second before a kill is not here.
+        self.at_least |= done + left > 0 && !self.stopped;
+        self.stopped = false;
+        // It may be mended by now.
+        self.trouble = None;
+        self
     }
 
     /// How much of it is done, in percent; 0 until it is known how much there is to do.
@@ -340,6 +359,28 @@ mod tests {
         progress.phase = OrderPhase::Done;
         progress.save(&files).await.unwrap();
         assert_eq!(seen(&second).await, None);
+    }
+
+    /// What was counted last before a kill is lost.
+    #[test]
+    fn counts_are_exact_only_when_no_process_was_killed() {
+        let mut progress = VerifyProgress::new(ID, VerifyCounts::default(), now());
+        progress.trouble = Some(Trouble {
+            sentence: "no".to_owned(),
+            person: true,
+        });
+        progress = progress.taken_up();
+        assert_eq!(progress.trouble, None, "it may be mended");
+        assert!(!progress.at_least, "nothing was counted");
+        progress.counts.hours = 5;
+        progress.stopped = true;
+        progress = progress.taken_up();
+        assert!(!progress.at_least && !progress.stopped);
+        for _ in 0..2 {
+            progress = progress.taken_up();
+            assert!(progress.at_least);
+            progress.stopped = true;
+        }
     }
 
     /// Other versions of this program read these files.

@@ -5,7 +5,10 @@ use collect::backfill::{BackfillCounts, BackfillProgress};
 use rows::Window;
 use serde_json::{Value, json};
 
-use crate::{cli::order::OrderOutcome, triggers::words::in_two_units};
+use crate::{
+    cli::order::OrderOutcome,
+    triggers::words::{in_two_units, least},
+};
 
 /// The summary for people. In a dry run nothing has left.
 pub(super) fn text(outcome: OrderOutcome, progress: &BackfillProgress, dry_run: bool) -> String {
@@ -24,22 +27,28 @@ pub(super) fn text(outcome: OrderOutcome, progress: &BackfillProgress, dry_run: 
         OrderOutcome::Done if dry_run => "Counted",
         outcome => outcome.head(),
     };
+    let at_least = progress.at_least;
     let became = if dry_run {
         format!("{new} would be sent")
     } else {
-        let mut became = format!("{accepted} accepted by the intake");
+        let accepted_so_far = least(*accepted, at_least);
+        let mut became = format!("{accepted_so_far} accepted by the intake");
         if *refused > 0 {
+            let refused = least(*refused, at_least);
             became.push_str(&format!(", {refused} refused and kept as dead letters"));
         }
         // After a kill, what was on its way is read and counted once more; once all is done, nothing is open.
+        let most = if at_least { "up to " } else { "" };
         let is_under_way = matches!(outcome, OrderOutcome::Unfinished | OrderOutcome::Refused);
         let open = new.saturating_sub(accepted + refused);
         if is_under_way && open > 0 {
+            let open = format!("{most}{open}");
             became.push_str(&format!(", {open} not accepted yet"));
         }
         became
     };
     let took = span(TimeDelta::seconds(progress.worked.cast_signed()));
+    let rows = least(*rows, at_least);
     let mut text = format!(
         "{head}: of the rows received from {range}, {rows} were read in {took}: {became}, {known} \
          known already"
@@ -83,6 +92,7 @@ pub(super) fn json(
         "from": range.start(),
         "to": range.end(),
         "dry_run": dry_run,
+        "at_least": progress.map(|one| one.at_least),
         "rows": counts.map(|one| one.rows),
         "new": counts.map(|one| one.new),
         "accepted": counts.map(|one| if dry_run { 0 } else { one.accepted }),
@@ -147,6 +157,36 @@ mod tests {
         let told = |outcome| text(outcome, &progress, false);
         assert!(told(OrderOutcome::Unfinished).contains("2 not accepted yet"));
         assert!(!told(OrderOutcome::Done).contains("not accepted"));
+    }
+
+    /// What was counted last before a kill is lost.
+    #[test]
+    fn counts_after_a_kill_are_not_called_exact() {
+        let at = |hour: i64| chrono::DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let range = Window::new(at(0), at(1)).unwrap();
+        let counts = BackfillCounts {
+            rows: 9,
+            new: 9,
+            accepted: 6,
+            refused: 1,
+            ..BackfillCounts::new(range)
+        };
+        let mut progress = BackfillProgress::new(uuid::Uuid::nil(), counts, at(2));
+        let told = |progress: &BackfillProgress, outcome| {
+            let document = json("t", outcome, range, Some(progress), false);
+            (text(outcome, progress, false), document["at_least"].clone())
+        };
+        let (exact, at_least) = told(&progress, OrderOutcome::Done);
+        assert!(!exact.contains("at least"), "{exact}");
+        assert_eq!(at_least, Value::Bool(false));
+        progress.at_least = true;
+        let (done, at_least) = told(&progress, OrderOutcome::Done);
+        let counts =
+            ", at least 9 were read in 0 s: at least 6 accepted by the intake, at least 1 refused";
+        assert!(done.contains(counts), "{done}");
+        assert_eq!(at_least, Value::Bool(true));
+        let (stopped, _) = told(&progress, OrderOutcome::Unfinished);
+        assert!(stopped.contains(", up to 2 not accepted yet"), "{stopped}");
     }
 
     #[test]

@@ -118,6 +118,12 @@ pub(super) fn are(count: u64) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
 
+/// After a kill there may be more.
+fn rows_read(progress: &VerifyProgress) -> String {
+    let least = if progress.at_least { "At least " } else { "" };
+    format!(" {least}{} read.", rows_were(progress.counts.rows))
+}
+
 /// What there is to say of one hour, in one line.
 pub(super) fn hour(verdict: &Verdict) -> String {
     let Verdict {
@@ -229,8 +235,7 @@ pub(super) fn tell(
     if outcome == OrderOutcome::Done && lost > 0 {
         counts.push(format!("{lost} whose verdict is lost"));
     }
-    let rows = progress.map(|progress| progress.counts.rows);
-    let rows = rows.map_or_else(String::new, |rows| format!(" {} read.", rows_were(rows)));
+    let rows = progress.map_or_else(String::new, rows_read);
     let text = format!(
         "{}: of the {} from {}, {}.{rows}",
         outcome.head(),
@@ -265,6 +270,7 @@ pub(super) fn json(
         "to": range.end(),
         "hours": counts,
         "verdicts_lost": if outcome == OrderOutcome::Done { lost } else { 0 },
+        "at_least": progress.map(|one| one.at_least),
         "rows_read": progress.map(|one| one.counts.rows),
         "rows_delivered": progress.map(|one| one.counts.delivered),
         "duration_seconds": progress.map(|one| one.worked),

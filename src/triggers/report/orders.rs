@@ -9,7 +9,7 @@ use collect::{
 use rows::Window;
 
 use super::{Report, figures::found};
-use crate::triggers::words::{excluded_then, named};
+use crate::triggers::words::{excluded_then, least, named};
 
 /// So many rows are named in the log; all of them are in the answer of `verify`.
 const NAMED: usize = 5;
@@ -36,9 +36,11 @@ impl Report {
             OrderPhase::Cancelled => "is cancelled",
             OrderPhase::Running | OrderPhase::Done => "is done",
         };
+        let [rows, accepted, refused_rows] =
+            [rows, accepted, refused].map(|count| least(*count, progress.at_least));
         let kept = match refused {
             0 => String::new(),
-            refused => format!(", and {refused} are kept as dead letters"),
+            _ => format!(", and {refused_rows} are kept as dead letters"),
         };
         let excluded = match excluded {
             0 => String::new(),

@@ -50,6 +50,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         let known = known.filter(|known| known.id == order.id);
+        let known = known.map(BackfillProgress::taken_up);
         if order.work.again && self.ledger.proof.has_ended(order.id) {
             // It was delivered once more, and what told that is lost: it is not delivered a third time.
             self.orders.ended_backfill = Some(order.id);
@@ -62,7 +63,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             // Before the time is known, that is all: a person sees what is in the way.
             let now = self.time().now;
             let counts = BackfillCounts::new(order.range);
-            let progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
+            let begins = || BackfillProgress::new(order.id, counts, now);
+            let mut progress = known.unwrap_or_else(begins);
+            progress.at_least |= std::mem::take(&mut self.orders.has_uncounted);
             let mut work = OrderUnderWay::new(order.clone(), progress);
             work.set_trouble(self.orders.trouble.clone());
             self.backfill = Some(Backfill {

@@ -56,15 +56,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         read.new += count.sent() as u64;
         read.first_seen += (count.new + count.late) as u64;
-        if read.lane == Lane::Backfill
-            && let Some(backfill) = &mut self.backfill
-        {
+        if read.lane == Lane::Backfill {
             let mut count = count;
             if read.is_completing() {
                 // The window has shown the others, too.
                 (count.known, count.excluded) = (0, 0);
             }
-            backfill.work.changed().page(count);
+            match &mut self.backfill {
+                Some(backfill) => backfill.work.changed().page(count),
+                None => self.orders.has_uncounted = true,
+            }
         }
         self.tell(Event::PageRead {
             lane: read.lane,

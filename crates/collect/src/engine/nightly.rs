@@ -74,7 +74,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             .due_night(&standing, found.nights, found.progress)
             .await;
         match self.readable(due) {
-            Some((order, known)) => Box::pin(self.begin_verification(order, known)).await,
+            Some((order, known)) => {
+                let known = known.map(VerifyProgress::taken_up);
+                Box::pin(self.begin_verification(order, known)).await
+            }
             None => Ok(()),
         }
     }

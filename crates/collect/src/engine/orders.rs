@@ -45,6 +45,8 @@ pub(super) struct Orders {
     /// The orders that have ended, and are left to lie.
     pub(super) ended_backfill: Option<Uuid>,
     pub(super) ended_verification: Option<Uuid>,
+    /// Whether a page was read for a backfill whose order was not found yet.
+    pub(super) has_uncounted: bool,
     /// A verification that waits until the time is known. Until then a person sees what is in the way.
     pub(super) awaited: Option<Box<OrderUnderWay<VerifyWork>>>,
     /// What the source has said last, when that was no answer: an order may be found later.
@@ -130,6 +132,12 @@ impl<W: RangeWork> OrderUnderWay<W> {
             // That it is taken up, and what is in the way no more.
             changed: true,
         }
+    }
+
+    /// The loop ends.
+    fn stops(&mut self, has_counted: bool) {
+        self.progress.stopped = has_counted;
+        self.hurry();
     }
 
     /// What failed, or none since nothing does any more.
@@ -322,12 +330,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    pub(super) async fn tell_last_progress(&mut self) {
+    /// Tells how far orders are at the end of the loop, which has counted all when it `was_stopped`.
+    pub(super) async fn tell_last_progress(&mut self, was_stopped: bool) {
         if let Some(backfill) = &mut self.backfill {
-            backfill.work.hurry();
+            backfill.work.stops(was_stopped);
         }
         if let Some(work) = self.verify_work() {
-            work.hurry();
+            work.stops(was_stopped);
         }
         // A stop does not wait for a store that cannot be written.
         _ = self.tell_progress().await;
@@ -341,7 +350,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         counts: W::Counts,
     ) -> Flow {
         let now = self.time().now;
+        let is_lost = known.is_none() && !order.cancelled;
         let mut progress = known.unwrap_or_else(|| RangeProgress::new(order.id, counts, now));
+        progress.at_least |= is_lost;
         progress.phase = match order.cancelled {
             true => OrderPhase::Cancelled,
             false => OrderPhase::Done,

@@ -18,7 +18,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let known = match &awaited {
             Some(work) => Some(work.progress.clone()),
-            None => known.filter(|known| known.id == order.id),
+            None => known
+                .filter(|known| known.id == order.id)
+                .map(VerifyProgress::taken_up),
         };
         if order.work.resend && self.ledger.proof.has_ended(order.id) {
             // All rows were sent once more, and what told that is lost: they are not sent a third time.

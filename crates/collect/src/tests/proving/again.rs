@@ -55,6 +55,34 @@ fn hours_that_are_sent_again_are_proven() {
     });
 }
 
+/// What was counted last before a kill is lost.
+#[test]
+fn counts_are_called_exact_only_where_nothing_was_killed() {
+    for end in [End::Stop, End::Kill] {
+        on_virtual_time(async {
+            let bench = Bench::collected(60).await;
+            bench.forgets().await;
+            let order = backfill(&bench, 1, SOME, true);
+            order.save(bench.disk.as_ref()).await.unwrap();
+            *bench.page.lock().unwrap() = 20;
+            bench.slows(Lane::Backfill, 10);
+            let soon = tokio::time::sleep(Duration::from_secs(45));
+            bench.lives(end, soon).await;
+            assert!(progress(&bench, &order).await.counts.accepted > 0);
+            bench.lives(End::Stop, delivers(&bench, &order)).await;
+            let told = progress(&bench, &order).await;
+            assert_eq!(told.at_least, end == End::Kill);
+            let again: usize = bench.sent.lock().unwrap().values().map(|n| n - 1).sum();
+            let counted = told.counts.accepted;
+            assert!(counted > 0 && counted <= again as u64);
+            assert!(
+                told.at_least || counted == again as u64,
+                "{counted} of {again}"
+            );
+        });
+    }
+}
+
 /// A start knows all rows of a segment, also those of hours that were done long before.
 #[test]
 fn whole_hours_that_a_start_still_knows_are_sent_again() {
