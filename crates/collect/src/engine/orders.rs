@@ -353,6 +353,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let is_lost = known.is_none() && !order.cancelled;
         let mut progress = known.unwrap_or_else(|| RangeProgress::new(order.id, counts, now));
         progress.at_least |= is_lost;
+        progress.trouble = None;
         progress.phase = match order.cancelled {
             true => OrderPhase::Cancelled,
             false => OrderPhase::Done,

@@ -240,7 +240,7 @@ fn a_verification_is_given_up_also_before_the_time_is_known() {
                 };
                 bench.lives(End::Stop, script).await;
                 let told = progress(&bench, &order).await;
-                assert_eq!(told.phase, OrderPhase::Cancelled);
+                assert_eq!((told.phase, told.trouble), (OrderPhase::Cancelled, None));
             });
         }
     }
