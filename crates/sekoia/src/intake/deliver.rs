@@ -23,7 +23,7 @@ use crate::health::{Attempts, Side};
 /// Where failures of deliveries are counted.
 pub(super) const SIDE: Side = Side::Intake;
 
-/// After so many requests without an answer one event is tried alone.
+/// After so many requests of which nothing may be accepted, as with a 503, one event is tried alone.
 const OUTAGES: u32 = 3;
 
 /// What may be done while patience is asked for without end.
@@ -50,15 +50,16 @@ impl Load {
     }
 
     /// Whether one event is to be tried alone: so it is found out whether the reason is in others. Of
-    /// events that may be accepted already (`unsure`) not all come again each second time.
+    /// events that may be accepted already (`unsure`) all the others would come once more each time.
     fn goes_alone(&self, mood: Mood, others_accepted: bool, unsure: bool) -> bool {
         let is_odd = self.failures % 2 == 1;
         match self.last {
             _ if mood == Mood::Doubtful => true,
             Some(Cause::Busy) => self.patience.has_one_next(),
+            Some(Cause::Outage) if unsure && self.failures > 0 => true,
             _ if mood == Mood::Open || others_accepted => false,
             Some(Cause::Refused | Cause::TooLarge) => is_odd,
-            Some(Cause::Outage) => (is_odd || unsure) && self.failures >= OUTAGES,
+            Some(Cause::Outage) => is_odd && self.failures >= OUTAGES,
             _ => false,
         }
     }
@@ -209,7 +210,9 @@ impl Intake {
         let mut unaccepted = match self.attempt(&sent).await {
             Ok(Outcome::Failed(unaccepted)) => unaccepted,
             Ok(Outcome::Told(fates)) => {
-                if rest.is_empty() && fates.accepted(sent.len()) == sent.len() {
+                if !rest.is_empty() {
+                    load.case.one_passed();
+                } else if fates.accepted(sent.len()) == sent.len() {
                     let by_chance = load.case.failed_by_chance();
                     self.gate().failed_by_chance(by_chance);
                 }

@@ -276,7 +276,7 @@ async fn outages_are_waited_out_and_counted() {
         lengths.iter().all(|length| *length == 3 || *length == 1),
         "{lengths:?}"
     );
-    assert_eq!(lengths[..3], [3, 3, 3]);
+    assert_eq!(lengths[..3], [3, 3, 1], "the second may be accepted");
     assert!(bodies.iter().all(|body| body["intake_key"] == KEY));
     assert!(
         started.elapsed() >= Duration::from_secs(77),

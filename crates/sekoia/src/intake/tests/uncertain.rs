@@ -251,6 +251,28 @@ async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
     );
 }
 
+/// Else all of a batch would come several times before one event shows as much.
+#[tokio::test(start_paused = true)]
+async fn where_the_answer_is_lost_one_event_alone_is_sent_again() {
+    for status in [0, 502, 504] {
+        let until = Instant::now() + Duration::from_secs(240);
+        let fake = Fake::answering(move |request| match Instant::now() < until {
+            true => (status, String::new()),
+            false => accepted(request),
+        });
+        let bench = bench(&fake);
+        let receipt = bench.intake.push(bench.batch(30)).await.unwrap();
+        assert_eq!((receipt.accepted, receipt.kept.len()), (30, 0), "{status}");
+        let lengths = lengths_at(&fake);
+        assert!(lengths.len() > 5, "{status}: {lengths:?}");
+        assert_eq!(lengths[0], 30, "{status}");
+        // In the end the others go, which are in two parts where one from the midst was accepted.
+        let others = lengths[1..].iter().filter(|length| **length > 1);
+        let others: usize = others.sum();
+        assert!(others <= 29, "{status}: {lengths:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn batches_become_smaller_where_no_long_answers_come_through() {
     let (bench, came) = bench_answering(|request, _| async move {
