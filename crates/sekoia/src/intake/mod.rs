@@ -1,9 +1,10 @@
 //! Delivery of events to an intake, for as long as it takes (section J of the contract).
 //!
 //! [`answer`] says what an answer proves, [`gate`] who may send at present, [`case`] what speaks
-//! against single events, [`aside`] when a batch lets others past, and [`patience`] when it has too many
-//! events for one request. [`deliver`] and [`hand`] are the shell around these decisions.
+//! against single events, [`aside`] when a batch lets others past, [`patience`] when it has too many
+//! events for one request, and [`allowance`] how long an answer may take. [`deliver`] and [`hand`] are the shell around these decisions.
 
+mod allowance;
 mod answer;
 mod aside;
 mod batch;
@@ -46,6 +47,7 @@ use tokio::{
 };
 
 use self::{
+    allowance::Allowance,
     answer::{Cause, judge, refusal},
     batch::{BatchLimits, MAX_EVENT_BYTES, Parcel},
     gate::{Acceptances, Gate, Mood},
@@ -104,6 +106,7 @@ struct Inner {
     sizes: Mutex<Sizes>,
     /// The same of events instead of bytes: an intake that asks for patience may count either.
     counts: Mutex<Sizes>,
+    allowance: Mutex<Allowance>,
     report: Mutex<Report>,
 }
 
@@ -117,12 +120,11 @@ pub(super) fn address(base: &str) -> Option<Uri> {
     format!("{base}{slash}batch").parse().ok()
 }
 
-/// What a request with a body of so many bytes may cost.
-fn limits(bytes: usize) -> Limits {
-    let upload = Duration::from_secs((bytes / BYTES_A_SECOND) as u64);
+/// What a request with a body that is sent in this time may cost.
+fn limits(upload: Duration, allowance: Allowance) -> Limits {
     Limits {
-        first_byte: LIMITS.first_byte + upload,
-        total: LIMITS.total + upload,
+        first_byte: allowance.of(LIMITS.first_byte) + upload,
+        total: allowance.of(LIMITS.total) + upload,
         ..LIMITS
     }
 }
@@ -146,6 +148,7 @@ impl Intake {
             hand: tokio::sync::Mutex::default(),
             sizes: Mutex::default(),
             counts: Mutex::default(),
+            allowance: Mutex::default(),
             report: Mutex::default(),
         }))
     }
@@ -301,7 +304,7 @@ impl Intake {
 
     async fn exchange(&self, body: Bytes) -> Result<redirect::Sent, HttpError> {
         let Inner { around, url, .. } = &*self.0;
-        let limits = limits(body.len());
+        let bytes = body.len();
         // An instance that slept may have been replaced meanwhile: it sends nothing before it knows.
         around.storage.held().await;
         let mut request = http::Request::new(body);
@@ -310,7 +313,27 @@ impl Intake {
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, around.agent.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        redirect::send(&around.http, request, limits).await
+        let upload = Duration::from_secs((bytes / BYTES_A_SECOND) as u64);
+        let given = *lock(&self.0.allowance);
+        let begun = Instant::now();
+        let sent = redirect::send(&around.http, request, limits(upload, given)).await;
+        let mut allowance = lock(&self.0.allowance);
+        match &sent {
+            Ok(sent) if sent.answer.status().is_success() => {
+                let half = given.of(LIMITS.total) / 2 + upload;
+                allowance.answered(begun.elapsed() <= half);
+            }
+            // A longer body may not have arrived: smaller ones are sent next, and tell.
+            Err(error)
+                if error.kind == HttpErrorKind::Timeout
+                    && (bytes <= LARGE_EVENT || error.status.is_some()) =>
+            {
+                allowance.timed_out(given);
+            }
+            Ok(_) | Err(_) => {}
+        }
+        drop(allowance);
+        sent
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {

@@ -251,6 +251,59 @@ async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
     );
 }
 
+/// An intake that accepts all, and answers after so many seconds; how often each event came.
+fn late(seconds: u64) -> (Bench, Arc<Mutex<BTreeMap<String, usize>>>) {
+    let times = Arc::new(Mutex::new(BTreeMap::<String, usize>::new()));
+    let noted = Arc::clone(&times);
+    let (bench, _) = bench_answering(move |request, limits| {
+        for event in events(&request) {
+            *noted.lock().unwrap().entry(event).or_default() += 1;
+        }
+        async move {
+            let limit = limits.first_byte.min(limits.total);
+            let answer = time::sleep(Duration::from_secs(seconds));
+            if time::timeout(limit, answer).await.is_err() {
+                return Err(HttpError::new(HttpErrorKind::Timeout, "h"));
+            }
+            Ok(all_accepted(&request))
+        }
+    });
+    (bench, times)
+}
+
+/// Else none would ever be done with.
+#[tokio::test(start_paused = true)]
+async fn an_intake_that_accepts_and_answers_late_gets_more_time() {
+    for seconds in [36, 100, 250] {
+        let (bench, times) = late(seconds);
+        for n in 0..20 {
+            let mut batch = bench.intake.batch();
+            for k in 0..10 {
+                assert_eq!(batch.push(format!("{n}.{k}")), Pushed::Added);
+            }
+            bench.deliver(batch).await;
+        }
+        let times = times.lock().unwrap();
+        assert_eq!(times.len(), 200, "{seconds}");
+        assert!(times.values().all(|times| *times <= 6), "{times:?}");
+        let again = times.iter().filter(|(_, times)| **times > 1);
+        let mut again = again.map(|(event, _)| event);
+        assert!(again.all(|event| event.starts_with("0.")), "{times:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_an_answer_that_has_more_time() {
+    let (bench, _) = late(100_000);
+    let (intake, batch) = (bench.intake.clone(), bench.batch(1));
+    let push = tokio::spawn(async move { intake.push(batch).await });
+    time::sleep(Duration::from_secs(1000)).await;
+    let stopped = Instant::now();
+    bench.stop.cancel();
+    assert_eq!(push.await.unwrap().unwrap_err(), Stopped);
+    assert!(stopped.elapsed() <= STOP_GRACE + Duration::from_millis(10));
+}
+
 /// Else all of a batch would come several times before one event shows as much.
 #[tokio::test(start_paused = true)]
 async fn where_the_answer_is_lost_one_event_alone_is_sent_again() {
