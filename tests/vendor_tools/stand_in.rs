@@ -135,7 +135,10 @@ async fn handle(
     let text = match answer.body {
         IDS => {
             let count = body["jsons"].as_array().map_or(0, Vec::len);
-            let ids: Vec<_> = (0..count).map(|n| format!("id-{n}")).collect();
+            // Those of two requests differ.
+            let request = inner.asked.len();
+            let ids = (0..count).map(|n| format!("id-{request}-{n}"));
+            let ids: Vec<_> = ids.collect();
             json!({ "event_ids": ids }).to_string()
         }
         text => text.to_owned(),

@@ -42,6 +42,8 @@ pub(crate) const ROWS: &str = "x-benchmark-rows";
 /// as `0-2000`.
 pub(crate) const RELAY_PAGE: &str = "/relay/";
 const MOST_BYTES: usize = 64 << 20;
+/// So many answers of the intake in a row have other identifiers each: an answer that comes again is not believed.
+const DIFFERENT: usize = 5000;
 
 /// How contestants and services talk: pages are only compressed in production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +96,7 @@ struct Inner {
     wire: Wire,
     stock: Option<Arc<Stock>>,
     emulator: Emulator,
-    /// Identifiers for the intake's answers; as long as the longest batch.
+    /// Identifiers for the intake's answers: for the longest batch, and more, so that answers differ.
     ids: Vec<String>,
     seen: Seen,
     /// The contestant's time, in milliseconds since 1970; 0 for the machine's.
@@ -127,7 +129,9 @@ impl Site {
             wire,
             stock,
             emulator: emulator.clone(),
-            ids: (0..20_000).map(|_| Uuid::new_v4().to_string()).collect(),
+            ids: (0..20_000 + DIFFERENT)
+                .map(|_| Uuid::new_v4().to_string())
+                .collect(),
             seen: Seen::default(),
             now,
             first: watch::Sender::new(None),
@@ -245,11 +249,12 @@ impl Inner {
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, MOST_BYTES).await.unwrap_or_default();
         let rows = header(&parts.headers, ROWS).unwrap_or_else(|| rows_in(&body));
-        self.seen.batches.fetch_add(1, Relaxed);
+        let batch = self.seen.batches.fetch_add(1, Relaxed);
         self.seen.bytes_in.fetch_add(body.len() as u64, Relaxed);
         let accepted = &self.seen.accepted;
         accepted.send_modify(|accepted| *accepted += rows as u64);
-        let ids = self.ids.get(..rows).unwrap_or(&self.ids);
+        let first = usize::try_from(batch).unwrap_or_default() % DIFFERENT;
+        let ids = self.ids.get(first..first + rows).unwrap_or(&self.ids);
         let answer = format!("{{\"event_ids\":[\"{}\"]}}", ids.join("\",\""));
         Response::new(Body::from(answer))
     }

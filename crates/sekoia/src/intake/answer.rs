@@ -147,6 +147,27 @@ fn identifiers_alone(body: &[u8]) -> Option<usize> {
     ids.filter(|_| scanner.peek().is_none())
 }
 
+/// The identifiers of an answer, as they stand in it; none where it has them in no list.
+pub(super) fn identifiers(body: &[u8]) -> Option<Vec<&str>> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let mut ids = Vec::new();
+    let mut scanner = Scanner::new(simdutf8::basic::from_utf8(body).ok()?);
+    scanner.object(|scanner, name| {
+        if name != "event_ids" {
+            return scanner.pass_value();
+        }
+        scanner.array(|scanner| {
+            let id = scanner.value()?.json;
+            let inside = id.strip_prefix('"').map(|id| id.trim_end_matches('"'));
+            if inside.is_some_and(|id| !id.trim().is_empty()) {
+                ids.push(id);
+            }
+            Some(())
+        })
+    })?;
+    Some(ids)
+}
+
 /// Whether a text is a web page, which no intake gives.
 pub(super) fn is_web_page(text: &str) -> bool {
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');

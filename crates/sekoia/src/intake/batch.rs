@@ -10,6 +10,8 @@ use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use rows::json::{put_string, room_for};
 
+use super::given::Mark;
+
 /// Longest text of one event in bytes (J-04, departure).
 pub(super) const MAX_EVENT_BYTES: usize = 250_000;
 
@@ -175,9 +177,17 @@ impl Parcel {
     }
 
     pub(super) fn event(&self, index: usize) -> Option<String> {
-        let end = *self.ends.get(index)?;
-        let encoded = self.body.get(self.start(index)..end)?;
-        serde_json::from_slice(encoded).ok()
+        serde_json::from_slice(self.encoded(index)?).ok()
+    }
+
+    fn encoded(&self, index: usize) -> Option<&[u8]> {
+        self.body.get(self.start(index)..*self.ends.get(index)?)
+    }
+
+    pub(super) fn mark(&self) -> Mark<'_> {
+        let encoded = |index| self.encoded(index).unwrap_or_default();
+        let last = self.len().saturating_sub(1);
+        (encoded(0), encoded(last), self.len())
     }
 
     /// The event to try alone after so many others: each time another one far from the last, until all of

@@ -1,8 +1,9 @@
 //! Delivery of events to an intake, for as long as it takes (section J of the contract).
 //!
-//! [`answer`] says what an answer proves, [`gate`] who may send at present, [`case`] what speaks
-//! against single events, [`aside`] when a batch lets others past, [`patience`] when it has too many
-//! events for one request, and [`allowance`] how long an answer may take. [`deliver`] and [`hand`] are the shell around these decisions.
+//! [`answer`] says what an answer proves, [`given`] whether it is one to other events, [`gate`] who may send at
+//! present, [`case`] what speaks against single events, [`aside`] when a batch lets others past, [`patience`] when
+//! it has too many events for one request, and [`allowance`] how long an answer may take. [`deliver`] and [`hand`]
+//! are the shell around these decisions.
 
 mod allowance;
 mod answer;
@@ -11,6 +12,7 @@ mod batch;
 mod case;
 mod deliver;
 mod gate;
+mod given;
 mod hand;
 mod metrics;
 mod outcome;
@@ -48,9 +50,10 @@ use tokio::{
 
 use self::{
     allowance::Allowance,
-    answer::{Cause, judge, refusal},
+    answer::{Cause, identifiers, judge, refusal},
     batch::{BatchLimits, MAX_EVENT_BYTES, Parcel},
     gate::{Acceptances, Gate, Mood},
+    given::{Given, Whose},
     metrics::IntakeMetrics,
     outcome::{Outcome, Unaccepted},
     report::Report,
@@ -107,6 +110,7 @@ struct Inner {
     /// The same of events instead of bytes: an intake that asks for patience may count either.
     counts: Mutex<Sizes>,
     allowance: Mutex<Allowance>,
+    given: Mutex<Given>,
     report: Mutex<Report>,
 }
 
@@ -149,6 +153,7 @@ impl Intake {
             sizes: Mutex::default(),
             counts: Mutex::default(),
             allowance: Mutex::default(),
+            given: Mutex::default(),
             report: Mutex::default(),
         }))
     }
@@ -262,6 +267,13 @@ impl Intake {
         let status = answer.status();
         self.0.metrics.request(status.as_str());
         let mut outcome = judge(self.host(), &answer, parcel.len(), &parcel.body);
+        if outcome.accepts_some(parcel.len()) && self.is_to_others(parcel, answer.body()) {
+            outcome = Outcome::uncertain(format!(
+                "the intake {} answers {status} with the identifiers of other events, which does not say that \
+                 these are accepted",
+                self.host()
+            ));
+        }
         if outcome.may_be_of_an_ill_machine() {
             around.http.renew(&self.0.url);
         }
@@ -293,6 +305,19 @@ impl Intake {
             }
         }
         outcome
+    }
+
+    /// Whether an answer that accepts events was given to others before.
+    fn is_to_others(&self, parcel: &Parcel, answer: &[u8]) -> bool {
+        let Some(ids) = identifiers(answer) else {
+            return false;
+        };
+        let is_long = self.gate().doubts_the_event(Instant::now());
+        let whose = lock(&self.0.given).judge(&ids, parcel.mark(), is_long);
+        if whose == Whose::Nobodys {
+            Report::counts_alone(&self.0.around.log);
+        }
+        whose == Whose::Others
     }
 
     /// The next bodies may have to be smaller.

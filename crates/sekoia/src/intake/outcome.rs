@@ -42,6 +42,11 @@ impl Outcome {
         Self::failed(Cause::Uncertain, sentence, true)
     }
 
+    /// Whether it says of some of so many events that they are accepted.
+    pub(super) fn accepts_some(&self, count: usize) -> bool {
+        matches!(self, Self::Told(fates) if fates.accepted(count) > 0)
+    }
+
     /// Whether the next request is better made over a new connection: behind one name stand many machines, and an
     /// ill one answers as it does for as long as it is asked over the same. Who has too many requests is not to
     /// get new connections besides.

@@ -164,6 +164,15 @@ impl Report {
         ));
     }
 
+    /// The identifiers of the intake's answers tell nothing.
+    pub(super) fn counts_alone(log: &Log) {
+        log.warning(
+            "The intake gives the same identifiers to different events, as a relay or a test may do: from here on \
+             only their number counts. An answer that a proxy gives a second time, to other events, will not be \
+             noticed",
+        );
+    }
+
     /// Events were sent that may be accepted already, and may be so once more now.
     pub(super) fn sent_again(&mut self, events: usize) {
         self.again += events;

@@ -154,10 +154,13 @@ fn all_accepted(request: &Request) -> Response {
 
 /// The answer to a batch that is accepted.
 fn accepted(request: &Request) -> (u16, String) {
-    let ids: Vec<String> = (0..events(request).len())
-        .map(|n| format!("id-{n}"))
-        .collect();
+    let ids: Vec<String> = events(request).iter().map(|event| id(event)).collect();
     (200, json!({ "event_ids": ids }).to_string())
+}
+
+/// The identifier of an event, which is no other's.
+fn id(event: &str) -> String {
+    format!("id of {event}")
 }
 
 fn events(request: &Request) -> Vec<String> {

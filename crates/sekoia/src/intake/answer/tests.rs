@@ -118,6 +118,22 @@ fn an_answer_that_proves_nothing_is_not_certain() {
 }
 
 #[test]
+fn the_identifiers_of_an_answer_are_those_of_its_list() {
+    for (body, ids) in [
+        (r#"{"event_ids":["a","b"]}"#, Some(vec![r#""a""#, r#""b""#])),
+        (
+            "\u{feff}{\"took\":[\"x\"],\"event_ids\":[\"a\",null,{\"id\":\"b\"},\"\",\" \"]}",
+            Some(vec![r#""a""#]),
+        ),
+        (r#"{"statuses":[200,"ok"]}"#, Some(vec![])),
+        (r#"{"event_ids":"ab"}"#, None),
+        (r#"[{"id":"a"}]"#, None),
+    ] {
+        assert_eq!(identifiers(body.as_bytes()), ids, "{body}");
+    }
+}
+
+#[test]
 fn what_a_cache_has_kept_says_nothing_of_these_events() {
     let answer = |status: u16, age: &str| {
         let answer = http::Response::builder().status(status).header("age", age);

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
+use super::{
+    refusals::{collect, filter, rows},
+    *,
+};
 
 /// How often each event was in an answer that proves nothing, and in one that is certain.
 #[derive(Debug, Default)]
@@ -149,8 +152,8 @@ async fn too_few_identifiers_are_found_out_by_tens() {
 #[tokio::test(start_paused = true)]
 async fn batches_become_smaller_where_an_answer_names_so_many_events_at_most() {
     let fake = Fake::answering(|request| {
-        let named = events(request).len().min(40);
-        let ids: Vec<String> = (0..named).map(|n| format!("id-{n}")).collect();
+        let events = events(request);
+        let ids: Vec<String> = events.iter().take(40).map(|event| id(event)).collect();
         (200, json!({ "event_ids": ids }).to_string())
     });
     let bench = bench(&fake);
@@ -177,9 +180,7 @@ async fn where_an_answer_names_few_events_at_most_each_comes_twice_and_not_three
         let noted = Arc::clone(&times);
         let fake = Fake::answering(move |request| {
             let events = events(request);
-            let ids: Vec<String> = (0..events.len().min(most))
-                .map(|n| format!("id-{n}"))
-                .collect();
+            let ids: Vec<String> = events.iter().take(most).map(|event| id(event)).collect();
             for event in events {
                 *noted.lock().unwrap().entry(event).or_default() += 1;
             }
@@ -217,6 +218,62 @@ async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
     assert_eq!(ranges, [1..2, 3..4]);
     assert_eq!(fake.requests().len(), 1);
     assert!(!format!("{receipt:?}").contains("\"n\""));
+}
+
+/// What stands on the way gives each fifth request the answer to an earlier one with as many events, and drops it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_given_to_other_events_proves_nothing() {
+    let kept = Mutex::new(BTreeMap::<usize, String>::new());
+    let requests = AtomicUsize::new(0);
+    let (fake, seen) = filter(move |request, events| {
+        let mut kept = kept.lock().unwrap();
+        if requests.fetch_add(1, Relaxed) % 5 == 4
+            && let Some(answer) = kept.get(&events.len())
+        {
+            return Some((200, answer.clone()));
+        }
+        kept.insert(events.len(), accepted(request).1);
+        None
+    });
+    let bench = bench(&fake);
+    let batches = (0..60).map(|n| (n * 60, rows(n as usize, 1 + n as usize % 3, &[])));
+    let given_up = collect(&bench, batches.collect(), 2 * 3600).await;
+    assert!(given_up.is_empty(), "{given_up:?}");
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.accepted.len(), 120, "{:?}", bench.lines);
+    assert!(seen.accepted.values().all(|times| *times == 1));
+    let uncertain = bench.metric("intake_uncertain_answers_total") as usize;
+    assert_eq!(fake.renewals(), uncertain);
+    assert!(uncertain > 5, "{uncertain}");
+    assert!(bench.said("200 OK with the identifiers of other events") > 0);
+    assert_eq!(bench.said("the same identifiers to different events"), 0);
+}
+
+/// Else a relay that knows none would be waited for without end.
+#[tokio::test(start_paused = true)]
+async fn where_identifiers_are_of_no_event_their_number_counts() {
+    type Ids = fn(usize) -> Vec<String>;
+    let of_places: Ids = |count| (0..count).map(|n| format!("id-{n}")).collect();
+    let constant: Ids = |count| vec!["x".to_owned(); count];
+    for (ids, size, seconds) in [
+        (of_places, 5, 120),
+        (constant, 5, 30),
+        (constant, 1, 5 * 3600),
+    ] {
+        let fake = Fake::answering(move |request| {
+            let ids = ids(events(request).len());
+            (200, json!({ "event_ids": ids }).to_string())
+        });
+        let bench = bench(&fake);
+        let batches = (0..10).map(|n| (n as u64, rows(n, size, &[]))).collect();
+        let given_up = collect(&bench, batches, seconds).await;
+        assert!(given_up.is_empty(), "{given_up:?}");
+        let forwarded = bench.metric("forwarded_events_total") as usize;
+        assert_eq!(forwarded, 10 * size, "{seconds} {:?}", bench.lines);
+        let said =
+            bench.said("WARNING - The intake gives the same identifiers to different events");
+        assert_eq!(said, 1, "{seconds}");
+    }
 }
 
 /// An intake that takes all events, and breaks off its answers for ten minutes.
