@@ -24,9 +24,6 @@ const BETWEEN: Duration = Duration::from_secs(300);
 /// An event that is given up has failed so often as chance would bring in fewer cases than this.
 const CHANCE: f64 = 1e-9;
 
-/// More failures in a row than these tell of an outage, not of chance.
-const IN_A_ROW: u32 = 10;
-
 /// A request without an answer, or with a 5xx, says little, and so does a success of an event alone
 /// that proves nothing: so many of them count as one refusal.
 const OUTAGES: u32 = 4;
@@ -49,10 +46,8 @@ pub(super) struct Case {
     began: Option<Acceptances>,
     /// The same, or when that last counted.
     acceptances: Option<Acceptances>,
-    /// Failures of just these events in a row, those before the last of them that was accepted alone, and those
-    /// of one event alone while others were accepted.
+    /// Failures of just these events, and those of the event alone while others were accepted.
     failures: u32,
-    before: u32,
     alone: u32,
     outages: u32,
     /// Refusals of the event alone that count, and since when.
@@ -74,22 +69,14 @@ impl Case {
     pub(super) fn of_part(&self) -> Self {
         Self {
             failures: 0,
-            before: 0,
             alone: 0,
             ..self.clone()
         }
     }
 
-    /// One of them alone is accepted: no outage goes on beyond that.
-    pub(super) fn one_passed(&mut self) {
-        let failures = std::mem::take(&mut self.failures).min(IN_A_ROW);
-        self.before = self.before.saturating_add(failures);
-    }
-
     /// The events are accepted after all: so many failures were not for their sake.
     pub(super) fn failed_by_chance(&mut self) -> u32 {
-        self.one_passed();
-        std::mem::take(&mut self.before)
+        std::mem::take(&mut self.failures)
     }
 
     /// The moment after which others must have been sent and accepted.
@@ -279,9 +266,7 @@ mod tests {
         let now = Instant::now();
         let asked = [20, 200].map(|failures| {
             let (mut gate, mut case) = (Gate::default(), Case::since(Acceptances::default()));
-            let mut other = Case::default();
-            (0..failures).for_each(|_| _ = other.counts(Cause::Outage, gate.acceptances()));
-            gate.failed_by_chance(other.failed_by_chance());
+            gate.failed_by_chance(failures);
             let mut alone = (1..).map(|asked| {
                 gate.accepts();
                 case.failed_alone(Cause::Refused, gate.acceptances(), after(now, asked * 300))
@@ -290,22 +275,6 @@ mod tests {
         });
         assert_eq!(asked[0], asked[1]);
         assert!(asked[0].is_some_and(|asked| asked < 20), "{asked:?}");
-    }
-
-    /// Else an intake that fails at random would seem to fail seldom where single events are tried between.
-    #[tokio::test(start_paused = true)]
-    async fn failures_before_and_after_an_event_that_is_accepted_alone_all_count() {
-        let mut case = Case::default();
-        let fails = |case: &mut Case, times: u32| {
-            (0..times).for_each(|_| _ = case.counts(Cause::Outage, Acceptances::default()));
-        };
-        for times in [7, 8, 200] {
-            fails(&mut case, times);
-            case.one_passed();
-        }
-        fails(&mut case, 3);
-        assert_eq!(case.failed_by_chance(), 7 + 8 + IN_A_ROW + 3);
-        assert_eq!(case.failed_by_chance(), 0, "they count once");
     }
 
     /// Two of three requests fail, and their events are accepted all the same when they are sent again.

@@ -28,6 +28,9 @@ const DOUBT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// After so long it may be the one event that is tried that no answer is certain of.
 pub(super) const LONG_DOUBT: Duration = Duration::from_secs(3 * 3600);
 
+/// More failures in a row than these tell of an outage, not of chance.
+const IN_A_ROW: u32 = 10;
+
 /// How far requests to an intake have come: how many were begun, and which of them is the last whose events
 /// were accepted, all or some. What is accepted of a request that was begun after some moment is evidence
 /// that the intake, its key and the way there are well since then. What was on its way at that moment is
@@ -152,7 +155,8 @@ impl Gate {
 
     /// So many requests had failed whose events are accepted now.
     pub(super) fn failed_by_chance(&mut self, requests: u32) {
-        self.requests.by_chance = self.requests.by_chance.saturating_add(requests);
+        let by_chance = requests.min(IN_A_ROW);
+        self.requests.by_chance = self.requests.by_chance.saturating_add(by_chance);
     }
 
     /// A request accepted nothing. `known` says that others were accepted since its events failed
