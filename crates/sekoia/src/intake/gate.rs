@@ -28,6 +28,9 @@ const DOUBT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// After so long it may be the one event that is tried that no answer is certain of.
 pub(super) const LONG_DOUBT: Duration = Duration::from_secs(3 * 3600);
 
+/// And so long where all answers have been alike.
+const SOME_DOUBT: Duration = Duration::from_secs(180);
+
 /// More failures in a row than these tell of an outage, not of chance.
 const IN_A_ROW: u32 = 10;
 
@@ -219,8 +222,17 @@ impl Gate {
     /// Whether nothing has been certain for so long that the reason may be in the one event that is
     /// tried: now and then it is another one's turn.
     pub(super) fn doubts_the_event(&self, now: Instant) -> bool {
+        self.has_doubted_for(LONG_DOUBT, now)
+    }
+
+    /// Whether nothing has been certain for so long that what stands on the way would have given another answer.
+    pub(super) fn doubts_for_a_while(&self, now: Instant) -> bool {
+        self.has_doubted_for(SOME_DOUBT, now)
+    }
+
+    fn has_doubted_for(&self, time: Duration, now: Instant) -> bool {
         let since = self.doubt_since.filter(|_| self.mood == Mood::Doubtful);
-        since.is_some_and(|since| now.saturating_duration_since(since) >= LONG_DOUBT)
+        since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 }
 
@@ -316,6 +328,8 @@ mod tests {
         let now = Instant::now();
         gate.doubted(now);
         assert!(!gate.doubts_the_event(now + seconds(10_000)));
+        let for_a_while = [179, 180].map(|after| gate.doubts_for_a_while(now + seconds(after)));
+        assert_eq!(for_a_while, [false, true]);
         assert!(gate.doubts_the_event(now + seconds(10_800)));
         for cause in [Cause::Outage, Cause::Busy] {
             gate.failed(cause, false, None, now);

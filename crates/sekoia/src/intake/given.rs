@@ -4,15 +4,15 @@
 //! answer has an identifier for each event proves nothing then: they were given to others before.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     hash::{BuildHasher as _, RandomState},
 };
 
 /// So many answers are remembered.
 const REMEMBERED: usize = 1000;
 
-/// So many different requests with the same identifiers, and none with others, tell after hours of doubt that they
-/// are nobody's.
+/// So often other requests have had the same identifiers, and none has had others, when it counts after a while
+/// that they are nobody's.
 const ALIKE: usize = 3;
 
 /// Whose identifiers are.
@@ -46,14 +46,14 @@ pub(super) struct Given {
     answers: VecDeque<Answer>,
     /// Whether two answers had different identifiers.
     differ: bool,
-    /// Some requests that had those of others.
-    repeated: BTreeSet<u64>,
+    /// How often a request had those of another one.
+    repeated: usize,
     are_nobodys: bool,
 }
 
 impl Given {
     /// Judges the identifiers that are in the answer to a request. `is_long` says that nothing has been certain for
-    /// hours.
+    /// a while.
     pub(super) fn judge(&mut self, ids: &[&str], request: Mark<'_>, is_long: bool) -> Whose {
         let Some(first_id) = ids.first().filter(|_| !self.are_nobodys) else {
             return Whose::Theirs;
@@ -76,10 +76,8 @@ impl Given {
                 && known.count != answer.count
                 && known.first_event != answer.first_event;
         }
-        if is_repeated && self.repeated.len() < ALIKE {
-            self.repeated.insert(answer.request);
-        }
-        let are_alike = is_long && !self.differ && self.repeated.len() >= ALIKE;
+        self.repeated = self.repeated.saturating_add(usize::from(is_repeated));
+        let are_alike = is_long && !self.differ && self.repeated >= ALIKE;
         let are_nobodys = are_of_places || is_repeated && (are_alike || !are_distinct(ids));
         if are_nobodys {
             self.are_nobodys = true;
@@ -148,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_no_others_the_same_for_each_are_nobodys_after_hours() {
+    fn where_there_are_no_others_the_same_for_each_are_nobodys_after_a_while() {
         let mut given = Given::default();
         let mut judge = |events: &[u8], long: bool| given.judge(&["x"], request(events), long);
         assert_eq!(judge(b"a", false), Whose::Theirs);
@@ -161,9 +159,8 @@ mod tests {
         let mut given = Given::default();
         let mut judge = |events: &[u8]| given.judge(&["x"], request(events), true);
         assert_eq!(judge(b"a"), Whose::Theirs);
-        (0..9).for_each(|_| assert_eq!(judge(b"b"), Whose::Others, "one says nothing of others"));
-        assert_eq!(judge(b"c"), Whose::Others);
-        assert_eq!(judge(b"d"), Whose::Nobodys);
+        let judged = [(); ALIKE].map(|()| judge(b"b"));
+        assert_eq!(judged, [Whose::Others, Whose::Others, Whose::Nobodys]);
     }
 
     #[test]

@@ -312,7 +312,7 @@ impl Intake {
         let Some(ids) = identifiers(answer) else {
             return false;
         };
-        let is_long = self.gate().doubts_the_event(Instant::now());
+        let is_long = self.gate().doubts_for_a_while(Instant::now());
         let whose = lock(&self.0.given).judge(&ids, parcel.mark(), is_long);
         if whose == Whose::Nobodys {
             Report::counts_alone(&self.0.around.log);
