@@ -13,7 +13,7 @@ pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{count} {one}{plural}")
 }
 
-/// A count, which may be more after a kill.
+/// A count, which may be more where several processes have counted.
 pub(crate) fn least(count: u64, at_least: bool) -> String {
     match at_least {
         true => format!("at least {count}"),

@@ -237,7 +237,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.asked.abort_all();
         self.drain().await;
         self.parts.source.close().await;
-        self.tell_last_progress(matches!(end, End::Stopped)).await;
+        self.tell_last_progress().await;
         match end {
             End::Stopped => Ok(()),
             End::Failed(error) => Err(io::Error::other(error)),

@@ -172,10 +172,7 @@ pub struct RangeProgress<W: RangeWork> {
     /// The order in the file of orders that had ended when this one was begun, which was not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Uuid>,
-    /// Whether the process that wrote this was stopped then, and has counted all.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) stopped: bool,
-    /// Whether there may be more than was counted, as a process was killed that had not written all.
+    /// Whether there may be more than was counted: what was on its way at the end of a process is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub at_least: bool,
 }
@@ -268,7 +265,6 @@ impl<W: RangeWork> RangeProgress<W> {
             trouble: None,
             next_request: None,
             after: None,
-            stopped: false,
             at_least: false,
         }
     }
@@ -276,9 +272,7 @@ impl<W: RangeWork> RangeProgress<W> {
     /// Another process goes on with it.
     pub(crate) fn taken_up(mut self) -> Self {
         let (done, left) = W::done_and_left(&self.counts);
-        // What was counted in the last second before a kill is not here.
-        self.at_least |= done + left > 0 && !self.stopped;
-        self.stopped = false;
+        self.at_least |= done + left > 0;
         // It may be mended by now.
         self.trouble = None;
         self
@@ -361,9 +355,8 @@ mod tests {
         assert_eq!(seen(&second).await, None);
     }
 
-    /// What was counted last before a kill is lost.
     #[test]
-    fn counts_are_exact_only_when_no_process_was_killed() {
+    fn counts_are_exact_only_of_one_process() {
         let mut progress = VerifyProgress::new(ID, VerifyCounts::default(), now());
         progress.trouble = Some(Trouble {
             sentence: "no".to_owned(),
@@ -373,13 +366,9 @@ mod tests {
         assert_eq!(progress.trouble, None, "it may be mended");
         assert!(!progress.at_least, "nothing was counted");
         progress.counts.hours = 5;
-        progress.stopped = true;
-        progress = progress.taken_up();
-        assert!(!progress.at_least && !progress.stopped);
         for _ in 0..2 {
             progress = progress.taken_up();
             assert!(progress.at_least);
-            progress.stopped = true;
         }
     }
 

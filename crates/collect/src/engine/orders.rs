@@ -134,12 +134,6 @@ impl<W: RangeWork> OrderUnderWay<W> {
         }
     }
 
-    /// The loop ends.
-    fn stops(&mut self, has_counted: bool) {
-        self.progress.stopped = has_counted;
-        self.hurry();
-    }
-
     /// What failed, or none since nothing does any more.
     pub(super) fn set_trouble(&mut self, trouble: Option<Trouble>) {
         self.changed |= self.progress.trouble != trouble;
@@ -330,13 +324,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// Tells how far orders are at the end of the loop, which has counted all when it `was_stopped`.
-    pub(super) async fn tell_last_progress(&mut self, was_stopped: bool) {
+    /// Tells how far orders are at the end of the loop.
+    pub(super) async fn tell_last_progress(&mut self) {
         if let Some(backfill) = &mut self.backfill {
-            backfill.work.stops(was_stopped);
+            backfill.work.hurry();
         }
         if let Some(work) = self.verify_work() {
-            work.stops(was_stopped);
+            work.hurry();
         }
         // A stop does not wait for a store that cannot be written.
         _ = self.tell_progress().await;

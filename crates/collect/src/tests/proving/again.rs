@@ -55,9 +55,9 @@ fn hours_that_are_sent_again_are_proven() {
     });
 }
 
-/// What was counted last before a kill is lost.
+/// What was on its way at the end of a process is not counted.
 #[test]
-fn counts_are_called_exact_only_where_nothing_was_killed() {
+fn counts_are_called_exact_only_of_one_process() {
     for end in [End::Stop, End::Kill] {
         on_virtual_time(async {
             let bench = Bench::collected(60).await;
@@ -71,12 +71,11 @@ fn counts_are_called_exact_only_where_nothing_was_killed() {
             assert!(progress(&bench, &order).await.counts.accepted > 0);
             bench.lives(End::Stop, delivers(&bench, &order)).await;
             let told = progress(&bench, &order).await;
-            assert_eq!(told.at_least, end == End::Kill);
+            assert!(told.at_least);
             let again: usize = bench.sent.lock().unwrap().values().map(|n| n - 1).sum();
             let counted = told.counts.accepted;
-            assert!(counted > 0 && counted <= again as u64);
             assert!(
-                told.at_least || counted == again as u64,
+                counted > 0 && counted <= again as u64,
                 "{counted} of {again}"
             );
         });
