@@ -14,6 +14,9 @@ use crate::{
     outflow::{Delivery, Draft},
 };
 
+/// At the end of a stop, batches that are given up have so long to tell what was accepted of them.
+const LAST_RECEIPTS: Duration = Duration::from_millis(100);
+
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Takes a page in. Whether it had a row that nobody had seen before.
     pub(super) async fn take(
@@ -303,6 +306,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     }
                 }
             }
+        }
+        if is_over {
+            // Each of them ends at this instant, and tells what was accepted of it.
+            let ends = async {
+                while let Some(done) = self.outflow.next().await {
+                    _ = self.delivered(done).await;
+                }
+            };
+            _ = tokio::time::timeout(LAST_RECEIPTS, ends).await;
         }
         self.outflow.abort();
         // A store that fails now is not waited for.
