@@ -20,6 +20,7 @@ mod persist;
 mod plan;
 mod privacy;
 mod time;
+mod unreadable;
 mod verify;
 mod walk;
 
